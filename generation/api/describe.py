@@ -1,0 +1,165 @@
+"""Rows as the JSON that the API answers with; every function asks a number of queries that does not grow with rows."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from django.urls import reverse
+from rest_framework.request import Request
+
+from generation import queries
+from generation.models import ApiToken, Attempt, Preset, PreviewFrame, SourceImage, Status, VideoJob, VideoModel
+from generation.queries import JobState
+from generation.services.jobs import SIZE_STEP, is_runnable
+from generation.services.links import link
+
+Answer = dict[str, Any]
+
+TOKEN_ID_CHARS = 20
+
+
+def jobs(rows: Sequence[VideoJob], request: Request) -> list[Answer]:
+    """Rows from `queries.jobs_of` as answers."""
+    states, timings = queries.states_of(rows), _timings(rows)
+    framed = _with_frame(rows)
+    return [
+        _job(row, states[row.pk])
+        | _links(row, request, has_frame=row.pk in framed)
+        | {"timings": timings.get(row.pk, {}), "attempts": row.attempts_made}
+        for row in rows
+    ]
+
+
+def job(row: VideoJob, request: Request) -> Answer:
+    return jobs([row], request)[0]
+
+
+def _job(row: VideoJob, state: JobState) -> Answer:
+    return {
+        "id": str(row.pk),
+        "status": row.status,
+        "progress": state.progress,
+        "queue_position": state.queue_position,
+        "eta_s": state.eta_s,
+        "message": state.message,
+        "model": row.model.slug,
+        "prompt": row.prompt,
+        "negative_prompt": row.negative_prompt,
+        "num_frames": row.frames,
+        "fps": row.fps,
+        "steps": row.steps,
+        "cfg_scale": row.cfg_scale,
+        "width": row.width,
+        "height": row.height,
+        "size": f"{row.width}x{row.height}" if row.width and row.height else None,
+        "seed": row.seed,
+        "image_id": str(row.image_id) if row.image_id else None,
+        "image_url": row.image_url or None,
+        "cost_usd": float(row.cost_usd),
+        "error": {"code": row.error_code, "message": row.error_message} if row.status == Status.FAILED else None,
+        "created_at": moment(row.created_at),
+        "started_at": moment(row.started_at),
+        "finished_at": moment(row.finished_at),
+        "elapsed_s": state.elapsed_s,
+    }
+
+
+def _links(row: VideoJob, request: Request, *, has_frame: bool) -> Answer:
+    if row.status == Status.SUCCEEDED:
+        return {
+            "video_url": _link(row.video_key, request),
+            "poster_url": _link(row.poster_key, request),
+            "preview_url": _link(row.loop_key, request),
+        }
+    frame = request.build_absolute_uri(reverse("api-job-preview", args=[row.pk])) if has_frame else None
+    return {"video_url": None, "poster_url": None, "preview_url": frame}
+
+
+def _link(key: str, request: Request, content_type: str = "") -> str | None:
+    return request.build_absolute_uri(link(key, content_type=content_type)) if key else None
+
+
+def _timings(rows: Sequence[VideoJob]) -> dict[UUID, dict[str, float]]:
+    """Of each job's last attempt; a job that was never tried costs no query."""
+    tried = [row.pk for row in rows if row.attempts_made]
+    if not tried:
+        return {}
+    attempts = Attempt.objects.filter(job__in=tried).order_by("number").values_list("job_id", "timings")
+    return dict(attempts)
+
+
+def _with_frame(rows: Sequence[VideoJob]) -> set[UUID]:
+    rendering = [row.pk for row in rows if row.status == Status.RENDERING]
+    return set(PreviewFrame.objects.filter(job__in=rendering).values_list("job_id", flat=True)) if rendering else set()
+
+
+def image(row: SourceImage, request: Request) -> Answer:
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "width": row.width,
+        "height": row.height,
+        "size_bytes": row.size_bytes,
+        "content_type": row.content_type,
+        "url": _link(row.key, request, row.content_type),
+        "thumbnail_url": _link(row.thumbnail_key, request, "image/jpeg"),
+        "created_at": moment(row.created_at),
+    }
+
+
+def model(row: VideoModel) -> Answer:
+    return {
+        "model": row.slug,
+        "name": row.name,
+        "summary": row.summary,
+        "provider": row.provider,
+        "rating": row.rating,
+        "available": is_runnable(row),
+        "licence": {"name": row.licence_name, "url": row.licence_url, "commercial_use": row.commercial_use},
+        "num_frames": _range(row, "frames") | {"step": row.frames_step},
+        "fps": _range(row, "fps") | {"step": 1},
+        "steps": _range(row, "steps") | {"step": 1},
+        "cfg_scale": _range(row, "cfg"),
+        "size": {
+            "offered": row.sizes,
+            "min_side": row.min_side,
+            "max_side": row.max_side,
+            "max_pixels": row.max_pixels,
+            "multiple_of": SIZE_STEP,
+        },
+        "negative_prompt": row.default_negative_prompt,
+        "typical_seconds": row.typical_seconds,
+    }
+
+
+def _range(row: VideoModel, name: str) -> Answer:
+    return {bound: getattr(row, f"{prefix}_{name}") for bound, prefix in _BOUNDS}
+
+
+_BOUNDS = (("default", "default"), ("min", "min"), ("max", "max"))
+
+
+def preset(row: Preset) -> Answer:
+    return {
+        "id": str(row.pk),
+        "name": row.name,
+        "model": row.model.slug,
+        "values": row.values,
+        "created_at": moment(row.created_at),
+    }
+
+
+def token(row: ApiToken) -> Answer:
+    return {
+        "id": row.digest[:TOKEN_ID_CHARS],
+        "name": row.name,
+        "starts_with": row.token_key,
+        "created_at": moment(row.created),
+        "expires_at": moment(row.expiry),
+        "last_used_at": moment(row.last_used_at),
+    }
+
+
+def moment(value: datetime | None) -> str | None:
+    return value.isoformat().replace("+00:00", "Z") if value else None

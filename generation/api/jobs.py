@@ -1,0 +1,245 @@
+"""Jobs: submit, look, change one's mind."""
+
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.http import HttpResponse, HttpResponseRedirect
+from django.shortcuts import get_object_or_404
+from django.urls import reverse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from generation import queries
+from generation.api import describe, submitting
+from generation.api.answers import ErrorAnswer, EstimateAnswer, JobAnswer, JobPage
+from generation.api.base import (
+    IDEMPOTENCY_KEY,
+    LOCATION,
+    PREFER,
+    FormOrJsonView,
+    UserRequest,
+    checked,
+)
+from generation.api.pagination import page
+from generation.api.serializers import (
+    EstimateForm,
+    EstimateRequest,
+    JobFilter,
+    RetryRequest,
+    VideoForm,
+    VideoRequest,
+)
+from generation.errors import EngineNotConfigured
+from generation.models import PreviewFrame, Provider, Status, VideoJob
+from generation.services import jobs
+from generation.services.estimate import estimate_job
+from generation.streams import ALL_JOBS, stream_token
+from i2v_site.api import AnyAccept
+
+_TAG = ["jobs"]
+_VIDEO_BODY = {"application/json": VideoRequest, "multipart/form-data": VideoForm}
+_SUBMIT_PARAMETERS = [IDEMPOTENCY_KEY, PREFER, LOCATION]
+_NO_PICTURE = OpenApiResponse(ErrorAnswer, description="You have no picture with this `image_id`.")
+_MISMATCH = OpenApiResponse(ErrorAnswer, description="This Idempotency-Key was used for a different request.")
+
+
+class GenerateVideo(FormOrJsonView):
+    throttle_scope = "submit"
+
+    @extend_schema(
+        tags=["swarmui"],
+        operation_id="generate_video",
+        summary="Make a video on SwarmUI",
+        description="The model is the first one that SwarmUI renders, unless `model` names another.",
+        parameters=_SUBMIT_PARAMETERS,
+        request=_VIDEO_BODY,
+        responses={202: JobAnswer, 200: JobAnswer, 404: _NO_PICTURE, 422: _MISMATCH},
+    )
+    def post(self, request: UserRequest) -> Response:
+        return submitting.submit(request, status=202, default_model=_first_on_swarmui(request))
+
+
+def _first_on_swarmui(request: UserRequest) -> str:
+    model = (
+        queries.visible_models(request.user).filter(provider=Provider.SWARMUI).values_list("slug", flat=True).first()
+    )
+    if model is None:
+        raise EngineNotConfigured("No SwarmUI model is enabled. Ask an operator, or use POST /api/jobs.", field="model")
+    return model
+
+
+class Jobs(FormOrJsonView):
+    throttle_scope = "submit"
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="list_jobs",
+        summary="Your jobs, newest first",
+        parameters=[JobFilter],
+        responses=JobPage,
+    )
+    def get(self, request: UserRequest) -> Response:
+        wanted = checked(JobFilter, request.query_params)
+
+        def answers(rows: list[VideoJob]) -> list[dict[str, Any]]:
+            return describe.jobs(rows, request)
+
+        rows = queries.jobs_of(request.user).filter(**_conditions(wanted))
+        return page(rows, request, limit=wanted["limit"], describe=answers)
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="submit_job",
+        summary="Make a video",
+        description="The model is the first one that can run, unless `model` names another.",
+        parameters=_SUBMIT_PARAMETERS,
+        request=_VIDEO_BODY,
+        responses={201: JobAnswer, 200: JobAnswer, 404: _NO_PICTURE, 422: _MISMATCH},
+    )
+    def post(self, request: UserRequest) -> Response:
+        return submitting.submit(request, status=201)
+
+
+_FILTERS = {
+    "status": "status__in",
+    "model": "model__slug",
+    "created_after": "created_at__gte",
+    "created_before": "created_at__lt",
+    "q": "prompt__icontains",
+}
+
+
+def _conditions(wanted: dict[str, Any]) -> dict[str, Any]:
+    return {lookup: wanted[name] for name, lookup in _FILTERS.items() if wanted.get(name)}
+
+
+def own_job(request: UserRequest, pk: UUID) -> VideoJob:
+    return get_object_or_404(queries.jobs_of(request.user), pk=pk)
+
+
+class Job(APIView):
+    @extend_schema(tags=_TAG, operation_id="get_job", summary="One job", responses=JobAnswer)
+    def get(self, request: UserRequest, pk: UUID) -> Response:
+        return Response(describe.job(own_job(request, pk), request))
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="delete_job",
+        summary="Delete a job and its files",
+        description="An unfinished one is cancelled first.",
+        responses={204: None},
+    )
+    def delete(self, request: UserRequest, pk: UUID) -> Response:
+        jobs.delete_job(job=own_job(request, pk))
+        return Response(status=204)
+
+
+class CancelJob(APIView):
+    @extend_schema(
+        tags=_TAG, operation_id="cancel_job", summary="Cancel an unfinished job", request=None, responses=JobAnswer
+    )
+    def post(self, request: UserRequest, pk: UUID) -> Response:
+        cancelled = jobs.cancel_job(job=own_job(request, pk))
+        return Response(describe.job(cancelled, request))
+
+
+class RetryJob(APIView):
+    throttle_scope = "submit"
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="retry_job",
+        summary="Do a job again",
+        description="A new job with the settings of this one: an ended one with the same seed, any with `new_seed`.",
+        parameters=[LOCATION],
+        request=RetryRequest,
+        responses={201: JobAnswer},
+    )
+    def post(self, request: UserRequest, pk: UUID) -> Response:
+        job = own_job(request, pk)
+        wanted = checked(RetryRequest, request.data)
+        again = jobs.retry_job(job=job, new_seed=wanted["new_seed"])
+        headers = {"Location": request.build_absolute_uri(reverse("api-job", args=[again.pk]))}
+        return Response(describe.job(again, request), status=201, headers=headers)
+
+
+class JobPreview(APIView):
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="get_job_preview",
+        summary="The newest frame of a video in the making",
+        responses={(200, "image/jpeg"): OpenApiTypes.BINARY},
+    )
+    def get(self, request: UserRequest, pk: UUID) -> HttpResponse:
+        frames = PreviewFrame.objects.filter(job__in=queries.jobs_of(request.user).filter(status=Status.RENDERING))
+        frame = get_object_or_404(frames, pk=pk)
+        return HttpResponse(bytes(frame.jpeg), content_type="image/jpeg", headers={"Cache-Control": "no-store"})
+
+
+_STREAM_DESCRIPTION = (
+    "Redirects to a stream of server-sent events: `job` with what has changed (data: JSON with `id`, `status`, "
+    "`progress`, `message`, `queue_position`, `eta_s`, ...), `gone` for a deleted job, and `done` when all are over. "
+    "The address is good for 5 minutes; come back here to connect again."
+)
+_STREAM = {307: OpenApiResponse(description="`Location` is the stream.")}
+_STREAM_LOCATION = OpenApiParameter("Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[307])
+
+
+class JobEvents(APIView):
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="watch_job",
+        summary="Follow one job",
+        description=_STREAM_DESCRIPTION,
+        parameters=[_STREAM_LOCATION],
+        responses=_STREAM,
+    )
+    def get(self, request: UserRequest, pk: UUID) -> HttpResponse:
+        return _to_stream(stream_token(request.user.pk, str(own_job(request, pk).pk)))
+
+
+class AllEvents(APIView):
+    content_negotiation_class = AnyAccept
+
+    @extend_schema(
+        tags=_TAG,
+        operation_id="watch_jobs",
+        summary="Follow all your unfinished jobs",
+        description=_STREAM_DESCRIPTION,
+        parameters=[_STREAM_LOCATION],
+        responses=_STREAM,
+    )
+    def get(self, request: UserRequest) -> HttpResponse:
+        return _to_stream(stream_token(request.user.pk, ALL_JOBS))
+
+
+def _to_stream(token: str) -> HttpResponse:
+    answer = HttpResponseRedirect(f"{settings.LIVE_URL}/events?token={token}", headers={"Cache-Control": "no-store"})
+    answer.status_code = 307
+    return answer
+
+
+class Estimate(FormOrJsonView):
+    @extend_schema(
+        tags=_TAG,
+        operation_id="estimate_job",
+        summary="How long a video would take",
+        description="Takes what POST /api/jobs takes and stores nothing.",
+        request={"application/json": EstimateRequest, "multipart/form-data": EstimateForm},
+        responses={200: EstimateAnswer, 404: _NO_PICTURE},
+    )
+    def post(self, request: UserRequest) -> Response:
+        values = checked(EstimateRequest, request.data)
+        image_id = values.pop("image_id", None)
+        values.pop("image", None)  # only its shape matters here, and that decides the size at submit
+        values.setdefault("prompt", "")
+        image = submitting.own_picture(request, image_id) if image_id else None
+        found = estimate_job(owner=request.user, request=submitting.bare_request(values, image))
+        return Response({"seconds": found.seconds, "wait_seconds": found.wait_seconds, "basis": found.basis})

@@ -1,0 +1,162 @@
+"""What the API takes: shape only. What a model takes is decided by the services."""
+
+from typing import Any
+
+from django.conf import settings
+from rest_framework import serializers
+
+from generation.api.fields import (
+    FiniteNumberField,
+    IdField,
+    PictureAddressField,
+    PictureField,
+    PictureFileField,
+    StrictSerializer,
+    SwitchField,
+    TextField,
+    WholeNumberField,
+)
+from generation.models import Status
+from generation.services.jobs import MAX_SEED
+
+_MAX_COUNT = 100_000
+
+
+def _count(text: str) -> WholeNumberField:
+    return WholeNumberField(required=False, allow_null=True, min_value=1, max_value=_MAX_COUNT, help_text=text)
+
+
+def _share(text: str) -> FiniteNumberField:
+    return FiniteNumberField(required=False, min_value=0, max_value=1, help_text=text)
+
+
+def _offered(size: str) -> str:
+    return f"{size} The ranges of each model are at /api/models; left out or null: its default."
+
+
+class Settings(StrictSerializer):
+    """The settings of a video; everything left out is the model's default."""
+
+    num_frames = _count(_offered("Frames of the video."))
+    fps = _count("Frames shown in a second.")
+    steps = _count("Denoising steps.")
+    cfg_scale = FiniteNumberField(
+        required=False, allow_null=True, min_value=0, max_value=1000, help_text="How closely the prompt is followed."
+    )
+    seed = WholeNumberField(required=False, min_value=-1, max_value=MAX_SEED, help_text="-1: a random one.")
+    negative_prompt = TextField(required=False, allow_null=True, allow_blank=True, max_length=settings.PROMPT_MAX_CHARS)
+    size = serializers.RegexField(
+        r"^[1-9][0-9]{1,4}x[1-9][0-9]{1,4}$",
+        required=False,
+        allow_null=True,
+        help_text='"832x480"; rounded to multiples of 16. Left out: the offered size nearest to the picture.',
+        error_messages={"invalid": 'The size must look like "832x480".'},
+    )
+
+
+class VideoSettings(Settings):
+    """Settings, with what depends on the picture."""
+
+    model = serializers.SlugField(
+        required=False, allow_null=True, max_length=50, help_text="From /api/models. Left out: the first that can run."
+    )
+    width = _count("Instead of `size`, together with `height`.")
+    height = _count("Instead of `size`, together with `width`.")
+    focus_x = _share("The point of the picture that a crop keeps: 0 left, 1 right.")
+    focus_y = _share("The point of the picture that a crop keeps: 0 top, 1 bottom.")
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        width, height = attrs.pop("width", None), attrs.pop("height", None)
+        if (width is None) != (height is None):
+            raise serializers.ValidationError({"width" if width is None else "height": "Give both sides, or neither."})
+        if width is not None:
+            if attrs.get("size"):
+                raise serializers.ValidationError({"size": "Give either the size, or width and height."})
+            attrs["size"] = f"{width}x{height}"
+        return attrs
+
+
+class VideoRequest(VideoSettings):
+    """One picture (`image_id`, `image` or `image_url`), a prompt, and settings."""
+
+    prompt = TextField(max_length=settings.PROMPT_MAX_CHARS, help_text="What shall happen in the video.")
+    image_id = IdField(required=False, allow_null=True, help_text="A picture from /api/images.")
+    image = PictureField(required=False, help_text="A picture as a data URL (data:image/png;base64,...).")
+    image_url = PictureAddressField(
+        required=False, allow_null=True, max_length=2048, help_text="https address of a picture; a worker fetches it."
+    )
+    picture_is_needed = True
+
+    def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
+        attrs = super().validate(attrs)
+        given = [name for name in ("image_id", "image", "image_url") if attrs.get(name)]
+        if len(given) > 1:
+            raise serializers.ValidationError({given[1]: "Give one picture, not several."})
+        if self.picture_is_needed and not given:
+            raise serializers.ValidationError({"image": "Give a picture: image_id, image or image_url."})
+        return attrs
+
+
+class VideoForm(VideoRequest):
+    """The same as a form, with the picture as a file."""
+
+    image = PictureFileField(required=False, help_text="The picture's file.")
+
+
+class EstimateRequest(VideoRequest):
+    """A request for a video that is only thought of; picture and prompt may be left out."""
+
+    prompt = TextField(required=False, allow_blank=True, max_length=settings.PROMPT_MAX_CHARS)
+    picture_is_needed = False
+
+
+class EstimateForm(VideoForm):
+    prompt = TextField(required=False, allow_blank=True, max_length=settings.PROMPT_MAX_CHARS)
+    picture_is_needed = False
+
+
+class RetryRequest(StrictSerializer):
+    new_seed = SwitchField(
+        required=False, default=False, help_text="True: another video with the same settings and a new seed."
+    )
+
+
+class ImageRequest(StrictSerializer):
+    image = PictureField(help_text="A data URL (data:image/png;base64,...).")
+    name = TextField(required=False, allow_blank=True, max_length=120)
+
+
+class ImageForm(StrictSerializer):
+    image = PictureFileField(help_text="A JPEG, PNG or WebP file.")
+    name = TextField(required=False, allow_blank=True, max_length=120)
+
+
+class PresetRequest(StrictSerializer):
+    name = TextField(max_length=80)
+    model = serializers.SlugField(max_length=50)
+    values = Settings(required=False, default=dict)
+
+
+class TokenRequest(StrictSerializer):
+    name = TextField(max_length=80, help_text="What the token is for.")
+
+
+class PageFilter(StrictSerializer):
+    limit = WholeNumberField(required=False, min_value=1, max_value=100, default=20)
+    cursor = TextField(required=False, allow_blank=True, max_length=500, help_text="From `next` or `previous`.")
+    not_ours = frozenset({"format"})  # the browsable API's
+
+    def to_internal_value(self, data: Any) -> Any:
+        for name, value in data.items():
+            # DRF takes an empty date of a form for one that was left out.
+            if value == "" and not getattr(self.fields.get(name), "allow_blank", False):
+                raise serializers.ValidationError({name: "Give a value, or leave it out."})
+        return super().to_internal_value(data)
+
+
+class JobFilter(PageFilter):
+    status = serializers.MultipleChoiceField(required=False, choices=Status.choices)
+    model = serializers.SlugField(required=False, allow_blank=True, max_length=50)
+    created_after = serializers.DateTimeField(required=False, help_text="ISO 8601, included.")
+    created_before = serializers.DateTimeField(required=False, help_text="ISO 8601, excluded.")
+    q = TextField(required=False, allow_blank=True, max_length=200, help_text="Words of the prompt.")

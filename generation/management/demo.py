@@ -1,0 +1,80 @@
+"""`serve --demo`: a pretend vast.ai whose machines run a pretend SwarmUI, and the way back."""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+
+from gpu.services import config, policy, pretend
+from i2v_site.errors import DomainError
+from i2v_site.supervise import Child
+
+API_KEY = "pretend-key"
+RENDER_SECONDS = 12
+# The market's clock runs so many times faster: a boot of minutes takes seconds.
+SCALE = 12
+# A newcomer shall see a machine come and go within two minutes.
+POLICY: dict[str, Any] = {
+    "gpu_provider": "vastai",
+    "renting": True,
+    "max_machines": 1,
+    "idle_minutes": 1,
+    "lease_minutes": 30,
+    "max_lifetime_minutes": 60,
+    "image": "vastai/swarmui:pretend",
+}
+
+
+def environment(port: int) -> dict[str, str]:
+    """What the processes must know before they read their settings."""
+    return {
+        "I2V_DEMO": "1",
+        "VASTAI_URL": f"http://127.0.0.1:{port}",
+        "VASTAI_API_KEY": API_KEY,
+        "DEPLOYMENT": pretend.DEPLOYMENT,
+        "RECONCILE_SECONDS": "3",
+    }
+
+
+def simulator(port: int) -> Child:
+    knobs = json.dumps({"swarm": {"seconds": RENDER_SECONDS, "time_scale": 1}, "provisioning": "always"})
+    argv = ["-m", "tests.simulators.vastai", "--port", str(port), "--api-key", API_KEY, "--scale", str(SCALE)]
+    return Child(name="simulated vast.ai", argv=[sys.executable, *argv, "--knobs", knobs])
+
+
+def begin(port: int, say: Callable[[str], None]) -> None:
+    """Let the platform rent at the simulator; the policy and address that were there come back with `end`."""
+    end()
+    row = config.load()
+    before = {name: getattr(row, name) for name in POLICY}
+    # Written first: if we die in between, the next start still finds its way back.
+    _note().write_text(json.dumps({"policy": before, "swarmui_url": row.swarmui_url}))
+    config.save_config(swarmui_url="")
+    policy.save_policy(values=POLICY)
+    say(
+        f"DEMO: a simulated vast.ai stands at http://127.0.0.1:{port}. No GPU is rented and nothing is paid; the first "
+        "video for Wan 2.2 makes the platform rent a pretend machine: watch it at /staff/fleet."
+    )
+
+
+def end() -> None:
+    """Put back what was there before the demo, unless somebody has entered an address meanwhile."""
+    if not _note().exists():
+        return
+    note = json.loads(_note().read_text())
+    pretend.close_market()
+    policy.save_policy(values=note["policy"])
+    if not config.load().swarmui_url:
+        try:
+            config.save_config(swarmui_url=note["swarmui_url"])
+        except DomainError:
+            # It was allowed then and is not now; better no GPU than a pretended one.
+            config.save_config(swarmui_url="")
+    _note().unlink()
+
+
+def _note() -> Path:
+    return Path(settings.DATA_DIR, "demo.json")

@@ -1,0 +1,36 @@
+from django.urls import path
+
+from generation.pages import account, create, files, fleet, gpu, views
+
+urlpatterns = [
+    path("", create.create, name="create"),
+    path("create/settings", create.settings_fields, name="create_settings"),
+    path("create/estimate", create.estimate, name="create_estimate"),
+    path("create/preset", create.save_preset, name="save_preset"),
+    path("favicon.ico", views.favicon),
+    path("library", views.library, name="library"),
+    path("library/live", views.library_live, name="library_live"),
+    path("jobs/<uuid:pk>", views.job, name="job"),
+    path("jobs/<uuid:pk>/live", views.job_live, name="job_live"),
+    path("jobs/<uuid:pk>/cancel", views.cancel, name="job_cancel"),
+    path("jobs/<uuid:pk>/retry", views.retry, name="job_retry"),
+    path("jobs/<uuid:pk>/delete", views.delete, name="job_delete"),
+    path("jobs/<uuid:pk>/preset", views.job_preset, name="job_preset"),
+    path("jobs/<uuid:pk>/<str:kind>", views.media, name="job_media"),
+    path("pictures/<uuid:pk>/delete", account.delete_picture_page, name="picture_delete"),
+    path("pictures/<uuid:pk>/<str:kind>", views.picture, name="picture"),
+    path("settings", account.settings_page, name="settings"),
+    path("settings/tokens", account.create_token, name="token_create"),
+    path("settings/tokens/<digest_start:pk>/revoke", account.revoke_token, name="token_revoke"),
+    path("settings/presets/<uuid:pk>/delete", account.delete_preset, name="preset_delete"),
+    path("files/<str:token>", files.serve_file, name="file"),
+    path("staff/gpu", gpu.gpu_settings, name="gpu_settings"),
+    path("staff/gpu/test", gpu.test_connection, name="gpu_test"),
+    path("staff/gpu/policy", gpu.save_policy, name="gpu_policy"),
+    path("staff/fleet", fleet.fleet, name="fleet"),
+    path("staff/fleet/live", fleet.live, name="fleet_live"),
+    path("staff/fleet/plot", fleet.plot_part, name="fleet_plot"),
+    path("staff/fleet/offers", fleet.offers, name="fleet_offers"),
+    path("staff/fleet/rent", fleet.rent, name="fleet_rent"),
+    path("staff/fleet/<uuid:pk>/<str:action>", fleet.act, name="fleet_act"),
+]

@@ -1,0 +1,283 @@
+"""Asking for a video, and changing one's mind."""
+
+import math
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.core.cache import cache
+from django.db import transaction
+from django.utils import timezone
+
+from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
+from generation.models import TERMINAL, Provider, Rating, SourceImage, Status, VideoJob, VideoModel
+from gpu.services import outlook
+from i2v_site import queue
+
+# Fits SwarmUI's 63 bits with room for its own +42 and +43, and a JSON number in every language.
+MAX_SEED = 2**53 - 1
+# Wan's latent grid; every offered size is a multiple of it too.
+SIZE_STEP = 16
+# How long a process may go on with a catalogue row that has changed.
+MODEL_SECONDS = 5
+# Sizes of one class differ a little in area: 640x640 is 3 % more than 832x480.
+AREA_MARGIN = 1.1
+
+Number = TypeVar("Number", int, float)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobRequest:
+    """What a person asks for. None means: the model's default."""
+
+    prompt: str
+    model: str | None = None
+    image: SourceImage | None = None
+    image_url: str = ""
+    negative_prompt: str | None = None
+    size: str = ""
+    focus_x: float = 0.5
+    focus_y: float = 0.5
+    num_frames: int | None = None
+    fps: int | None = None
+    steps: int | None = None
+    cfg_scale: float | None = None
+    seed: int = -1
+    rights_version: str = ""  # of the rights statement that the person confirmed with this request
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """A request's settings after the model's defaults and limits."""
+
+    frames: int
+    fps: int
+    steps: int
+    cfg_scale: float
+    seed: int
+    size: str
+    width: int | None
+    height: int | None
+    negative_prompt: str
+
+
+def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = None) -> VideoJob:
+    """Create a queued job; the dispatcher sees it within a tick.
+
+    Raises UnknownModel, BadSetting (with the field), EngineNotConfigured, and TooManyOpenJobs when `owner` already
+    has MAX_OPEN_JOBS unfinished.
+    """
+    model = choose_model(owner=owner, slug=request.model)
+    chosen = check_settings(model, request)
+    if (request.image is None) == (not request.image_url):
+        raise BadSetting("Give one picture: an upload or an address.", field="image")
+    # Two posts at once can slip one job over the limit; that costs little, so no lock.
+    if VideoJob.objects.unfinished().filter(owner=owner).count() >= settings.MAX_OPEN_JOBS:
+        raise TooManyOpenJobs(f"Wait for one of your {settings.MAX_OPEN_JOBS} unfinished jobs to end, or cancel one.")
+    return VideoJob.objects.create(
+        owner=owner,
+        model=model,
+        parent=parent,
+        image=request.image,
+        image_url=request.image_url,
+        prompt=request.prompt,
+        negative_prompt=chosen.negative_prompt,
+        focus_x=request.focus_x,
+        focus_y=request.focus_y,
+        size=chosen.size,
+        width=chosen.width,
+        height=chosen.height,
+        frames=chosen.frames,
+        fps=chosen.fps,
+        steps=chosen.steps,
+        cfg_scale=chosen.cfg_scale,
+        seed=chosen.seed,
+        rights_version=request.rights_version,
+        rights_confirmed_at=_rights_confirmed_at(request, parent),
+    )
+
+
+def _rights_confirmed_at(request: JobRequest, parent: VideoJob | None) -> datetime | None:
+    """Now, or when it was confirmed for the job that this one repeats: nobody was asked again."""
+    if not request.rights_version:
+        return None
+    return parent.rights_confirmed_at if parent else timezone.now()
+
+
+def choose_model(*, owner: User, slug: str | None) -> VideoModel:
+    """The named model, or the first one that can run now. Raises UnknownModel, EngineNotConfigured."""
+    if slug is None:
+        runnable = [row for row in VideoModel.objects.visible_to(owner) if is_runnable(row)]
+        if not runnable:
+            raise EngineNotConfigured("No model is ready: an operator must enable one or set a SwarmUI address.")
+        return runnable[0]
+    model = _enabled_model(slug)
+    if model is None or (model.rating != Rating.GENERAL and not owner.has_perm("generation.use_mature_models")):
+        raise UnknownModel("There is no such model. GET /api/models lists them.", field="model")
+    if not is_runnable(model):
+        raise EngineNotConfigured(
+            f"{model.name} needs a SwarmUI server: none is configured, and none may be rented. "
+            "Ask an operator, or choose another model.",
+            field="model",
+        )
+    return model
+
+
+def _enabled_model(slug: str) -> VideoModel | None:
+    # Half of the cost of a submit would be this wide row; an operator's change may take its seconds.
+    def read() -> VideoModel | str:
+        return VideoModel.objects.enabled().filter(slug=slug).first() or ""
+
+    return cache.get_or_set(f"video-model:{slug}", read, MODEL_SECONDS) or None
+
+
+def is_runnable(model: VideoModel) -> bool:
+    return model.provider != Provider.SWARMUI or outlook.can_render()
+
+
+def check_settings(model: VideoModel, request: JobRequest) -> Settings:
+    """Fill in the model's defaults and refuse what it does not take. Raises BadSetting."""
+    frames = _within("num_frames", request.num_frames, model.default_frames, model.min_frames, model.max_frames)
+    if (frames - 1) % model.frames_step:
+        near = 1 + round((frames - 1) / model.frames_step) * model.frames_step
+        raise BadSetting(
+            f"{model.name} makes 1 + a multiple of {model.frames_step} frames; the nearest is {near}.",
+            field="num_frames",
+        )
+    if not -1 <= request.seed <= MAX_SEED:
+        raise BadSetting(f"The seed must be from 0 to {MAX_SEED}, or -1 for a random one.", field="seed")
+    for field in ("focus_x", "focus_y"):
+        _within(field, getattr(request, field), 0.5, 0.0, 1.0)
+    size, width, height = _size(model, request)
+    negative = model.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
+    return Settings(
+        frames=frames,
+        fps=_within("fps", request.fps, model.default_fps, model.min_fps, model.max_fps),
+        steps=_within("steps", request.steps, model.default_steps, model.min_steps, model.max_steps),
+        cfg_scale=_within("cfg_scale", request.cfg_scale, model.default_cfg, model.min_cfg, model.max_cfg),
+        seed=secrets.randbelow(2**31) if request.seed == -1 else request.seed,
+        size=size,
+        width=width,
+        height=height,
+        negative_prompt=negative,
+    )
+
+
+def _within(field: str, value: Number | None, default: Number, least: Number, most: Number) -> Number:
+    if value is None:
+        return default
+    if not least <= value <= most:  # NaN compares false, so it is refused as well
+        raise BadSetting(f"This model takes {least:g} to {most:g}.", field=field)
+    return value
+
+
+def _size(model: VideoModel, request: JobRequest) -> tuple[str, int | None, int | None]:
+    if not request.size:
+        if request.image is None:
+            return "", None, None  # settled when the picture has been fetched
+        return "", *nearest_size(model, request.image.width, request.image.height)
+    try:
+        width, height = (int(side) for side in request.size.lower().split("x"))
+    except ValueError:
+        raise BadSetting('The size must look like "832x480".', field="size") from None
+    if not 1 <= width <= 100_000 or not 1 <= height <= 100_000:
+        raise BadSetting(f"Each side must be {model.min_side} to {model.max_side} pixels.", field="size")
+    width, height = (max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height))
+    if not (model.min_side <= min(width, height) and max(width, height) <= model.max_side):
+        raise BadSetting(f"Each side must be {model.min_side} to {model.max_side} pixels.", field="size")
+    if width * height > model.max_pixels:
+        raise BadSetting(f"{width}x{height} is more than the {model.max_pixels:,} pixels of this model.", field="size")
+    return f"{width}x{height}", width, height
+
+
+def nearest_size(model: VideoModel, width: int, height: int) -> tuple[int, int]:
+    """The offered size whose aspect is nearest to the picture's, no larger than the default: HD is asked for."""
+
+    def distance(size: tuple[int, int]) -> float:
+        return abs(math.log((size[0] / size[1]) / (width / height)))
+
+    sizes = [parse_size(text) for text in model.sizes]
+    usual = sizes[0][0] * sizes[0][1] * AREA_MARGIN
+    return min((size for size in sizes if size[0] * size[1] <= usual), key=distance)
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    width, height = text.split("x")
+    return int(width), int(height)
+
+
+def cancel_job(*, job: VideoJob) -> VideoJob:
+    """Cancel an unfinished job, wherever it is. Raises AlreadyOver.
+
+    A lease that is held stays: its holder, or who finds it lapsed, tells the engine and then lets go.
+    """
+    now = timezone.now()
+    open_job = VideoJob.objects.unfinished().filter(pk=job.pk)
+    if not open_job.update(status=Status.CANCELLED, finished_at=now, updated_at=now, phase="", message=""):
+        raise AlreadyOver("This job has already ended.")
+    job.refresh_from_db()
+    return job
+
+
+def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
+    """A new job with the settings of `job`: the same seed for an ended one, or a new seed at any time.
+
+    Raises NotOver, and what `submit_job` raises.
+    """
+    if not new_seed and not job.is_over:
+        raise NotOver("This job has not ended yet. Cancel it first, or ask for another with a new seed.")
+    image_url = job.image_url if job.image is None else ""
+    if job.image is None and not image_url:
+        raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
+    request = JobRequest(
+        prompt=job.prompt,
+        model=job.model.slug,
+        image=job.image,
+        image_url=image_url,
+        negative_prompt=job.negative_prompt,
+        size=job.size,
+        focus_x=job.focus_x,
+        focus_y=job.focus_y,
+        num_frames=job.frames,
+        fps=job.fps,
+        steps=job.steps,
+        cfg_scale=job.cfg_scale,
+        seed=-1 if new_seed else job.seed,
+        rights_version=job.rights_version,
+    )
+    return submit_job(owner=job.owner, request=request, parent=job)
+
+
+def delete_job(*, job: VideoJob) -> None:
+    """Hide a job at once; a task deletes its files, and the row when nobody works on it any more."""
+    now = timezone.now()
+    with transaction.atomic():
+        rows = VideoJob.objects.filter(pk=job.pk)
+        rows.exclude(status__in=TERMINAL).update(status=Status.CANCELLED, finished_at=now)
+        if rows.filter(deleted_at=None).update(deleted_at=now, updated_at=now):
+            queue.ring("generation.tasks.purge_job", str(job.pk))
+
+
+def fail_job(*, job_id: Any, token: str, code: str, message: str) -> bool:
+    """Move a job that is held with `token` to FAILED and let go of it. False when the lease was lost."""
+    held = VideoJob.objects.unfinished().held_with(token).filter(pk=job_id)
+    return bool(held.update(**ended(Status.FAILED), error_code=code[:40], error_message=message[:500]))
+
+
+def ended(status: Status) -> dict[str, Any]:
+    """The columns of a job that has come to its end and that nobody holds."""
+    return released(status) | {"finished_at": timezone.now()}
+
+
+def queued() -> dict[str, Any]:
+    """The columns of a job that waits again."""
+    return released(Status.QUEUED) | {"progress": 0}
+
+
+def released(status: Status) -> dict[str, Any]:
+    """The columns of a job that nobody holds any more."""
+    gone = {"lease_token": "", "lease_owner": "", "lease_until": None, "provider_position": None}
+    return {"status": status, "updated_at": timezone.now(), "phase": "", "message": "", **gone}

@@ -1,0 +1,65 @@
+"""What the clock looks after: rows that nobody holds, and leftovers."""
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.db import transaction
+from django.db.models import Q
+from django.utils import timezone
+from django_q.models import Success
+
+from generation.models import TERMINAL, Attempt, IdempotencyKey, Status, VideoJob
+from generation.services import jobs, outputs
+from i2v_site import queue
+
+TASK_ROWS_DAYS = 2
+
+
+def sweep() -> None:
+    """Ring again for what is due and held by nobody; end what waited too long. Safe to run twice or late."""
+    _ring_for_results()
+    for pk in VideoJob.objects.exclude(deleted_at=None).filter(_free()).values_list("pk", flat=True):
+        with transaction.atomic():
+            queue.ring("generation.tasks.purge_job", str(pk))
+    _close_attempts()
+    _end_old(timezone.now() - timedelta(hours=settings.QUEUE_DEADLINE_HOURS))
+
+
+def _free() -> Q:
+    return Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+
+
+def _ring_for_results() -> None:
+    """Results whose task was lost with its worker. A long queue is not a lost task: one ring a minute and job."""
+    now = timezone.now()
+    fresh = now - timedelta(seconds=settings.SWEEP_SECONDS)
+    due = Q(next_attempt_at=None) | Q(next_attempt_at__lte=now)
+    waiting = VideoJob.objects.filter(_free(), due, status=Status.STORING, updated_at__lt=fresh)
+    for pk in Attempt.objects.filter(ended_at=None, job__in=waiting).values_list("pk", flat=True):
+        with transaction.atomic():
+            mine = waiting.filter(attempts=pk)
+            if mine.update(next_attempt_at=now + timedelta(seconds=settings.SWEEP_SECONDS * 2)):
+                queue.ring("generation.tasks.store_result", str(pk))
+
+
+def _close_attempts() -> None:
+    """A job that ended while no one held it, cancelled on its way to storage, leaves an attempt open."""
+    left = Attempt.objects.filter(ended_at=None, job__status__in=TERMINAL, job__lease_token="")
+    left.update(ended_at=timezone.now(), outcome=Attempt.Outcome.CANCELLED)
+
+
+def _end_old(before: datetime) -> None:
+    waiting = VideoJob.objects.filter(status=Status.QUEUED, created_at__lt=before)
+    waiting.update(
+        **jobs.ended(Status.FAILED),
+        error_code="deadline_queue",
+        error_message="Nothing could render this video in time. Try again, or ask an operator.",
+    )
+
+
+def clean_up() -> None:
+    """Delete files without a row, answers that nobody repeats any more, and the queue's own old records."""
+    outputs.sweep_orphans()
+    now = timezone.now()
+    IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=settings.IDEMPOTENCY_HOURS)).delete()
+    Success.objects.filter(stopped__lt=now - timedelta(days=TASK_ROWS_DAYS)).delete()
