@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class GpuAppConfig(AppConfig):
+    name = "gpu"
+    verbose_name = "GPUs"

@@ -1,0 +1,180 @@
+"""What a person must look at: raised once, cleared when it is over, and told until somebody heard it.
+
+What is wrong is read from the rows, so a look may come twice, late, or from two processes at once.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.utils import timezone
+
+from gpu import queries
+from gpu.models import Alarm, AlarmNotice, FleetStatus, Instance, InstanceState
+from gpu.services import config
+from i2v_site.queue import ring
+
+SEND_TASK = "gpu.tasks.send_alarm"
+DESTROY_LIMIT = timedelta(minutes=5)
+UNSEEN_LIMIT = timedelta(minutes=5)
+UNSENT_LIMIT = timedelta(minutes=5)
+CAP_SHARE = Decimal("0.8")
+# Renting stops at the operator's floor; people hear of it while there is still as much again.
+CREDIT_FACTOR = 2
+# The share of its deadline after which a starting machine counts as stuck; at the deadline it is given back.
+STARTING_SHARE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something wrong now. `key` says what it is about: the same thing is raised once."""
+
+    kind: str
+    key: str
+    message: str
+    instance_id: UUID | None = None
+
+
+def check(now: datetime | None = None) -> list[Alarm]:
+    """Raise what is wrong and not raised yet, clear what is over. Returns the alarms raised now."""
+    now = now or timezone.now()
+    found = {finding.key: finding for finding in _findings(now)}
+    open_alarms = {alarm.key: alarm for alarm in Alarm.objects.filter(cleared_at=None)}
+    for key, alarm in open_alarms.items():
+        if key not in found:
+            _clear(alarm, now)
+    raised = [_raise(finding, now) for key, finding in found.items() if key not in open_alarms]
+    return [alarm for alarm in raised if alarm is not None]
+
+
+def _raise(finding: Finding, now: datetime) -> Alarm | None:
+    """None when another process raised it first."""
+    try:
+        with transaction.atomic():
+            alarm = Alarm.objects.create(
+                kind=finding.kind,
+                key=finding.key,
+                message=finding.message[:300],
+                instance_id=finding.instance_id,
+                raised_at=now,
+            )
+            _tell(alarm, AlarmNotice.Event.RAISED)
+    except IntegrityError:
+        return None
+    return alarm
+
+
+def _clear(alarm: Alarm, now: datetime) -> None:
+    with transaction.atomic():
+        if Alarm.objects.filter(pk=alarm.pk, cleared_at=None).update(cleared_at=now):
+            _tell(alarm, AlarmNotice.Event.CLEARED)
+
+
+def _tell(alarm: Alarm, event: AlarmNotice.Event) -> None:
+    """Write the notices into the outbox, in the transaction of what they tell."""
+    channels = []
+    if event == AlarmNotice.Event.RAISED and staff_addresses():
+        channels.append(AlarmNotice.Channel.MAIL)
+    if settings.ALARM_WEBHOOK_URL:
+        channels.append(AlarmNotice.Channel.WEBHOOK)
+    for channel in channels:
+        notice = AlarmNotice.objects.create(alarm=alarm, channel=channel, event=event)
+        ring(SEND_TASK, str(notice.pk))
+
+
+def staff_addresses() -> list[str]:
+    """Where alarms are mailed to: everybody on the staff who has an address."""
+    people = User.objects.filter(is_staff=True, is_active=True).exclude(email="").order_by("pk")
+    return list(people.values_list("email", flat=True))
+
+
+# --- what is wrong --------------------------------------------------------------------------------------------------
+
+
+def _findings(now: datetime) -> Iterator[Finding]:
+    status = FleetStatus.objects.filter(pk=1).first()
+    if status is not None:
+        yield from _strangers(status)
+        yield from _low_credit(status)
+    yield from _near_caps(now)
+    for instance in Instance.objects.rented().alive():
+        yield from _trouble_of(instance, now, status)
+
+
+def _strangers(status: FleetStatus) -> Iterator[Finding]:
+    for stranger in status.strangers:
+        vast_id = str(stranger["vast_id"])
+        message = f"vast.ai bills a machine that this installation did not rent: {vast_id}{_described(stranger)}."
+        yield Finding(Alarm.Kind.UNKNOWN_MACHINE, f"stranger:{vast_id}", message)
+
+
+def _described(stranger: dict[str, Any]) -> str:
+    price = f"${stranger['usd_per_hour']} an hour" if stranger.get("usd_per_hour") else ""
+    words = ", ".join(part for part in (stranger.get("gpu_name"), price, stranger.get("label")) if part)
+    return f" ({words})" if words else ""
+
+
+def _low_credit(status: FleetStatus) -> Iterator[Finding]:
+    floor = config.load().min_credit_usd
+    if status.credit_usd is not None and status.credit_usd < floor * CREDIT_FACTOR:
+        message = f"${status.credit_usd:.2f} of credit is left on vast.ai; below ${floor:.2f} nothing is rented."
+        yield Finding(Alarm.Kind.CREDIT, "credit", message)
+
+
+def _near_caps(now: datetime) -> Iterator[Finding]:
+    money = queries.spending(now)
+    periods = (
+        (f"cap:{now:%Y-%m-%d}", "today", money.today_usd, money.daily_cap_usd),
+        (f"cap:{now:%Y-%m}", "this month", money.month_usd, money.monthly_cap_usd),
+    )
+    for key, words, spent, cap in periods:
+        if spent > 0 and spent >= cap * CAP_SHARE:
+            yield Finding(Alarm.Kind.CAP, key, f"${spent:.2f} of at most ${cap:.2f} were spent {words}.")
+
+
+def _trouble_of(instance: Instance, now: datetime, status: FleetStatus | None) -> Iterator[Finding]:
+    if instance.state == InstanceState.DESTROYING:
+        if now - instance.state_since > DESTROY_LIMIT:
+            minutes = int((now - instance.state_since).total_seconds() // 60)
+            message = f"{instance} is not confirmed gone after {minutes} minutes and {instance.destroy_tries} tries."
+            yield Finding(Alarm.Kind.SLOW_DESTROY, f"destroy:{instance.pk}", message, instance.pk)
+        return
+    cause = stuck_cause(instance, now, status)
+    if cause:
+        yield Finding(Alarm.Kind.STUCK, f"stuck:{instance.pk}", f"{instance}: {cause}", instance.pk)
+
+
+def stuck_cause(instance: Instance, now: datetime, status: FleetStatus | None) -> str:
+    """Why a machine that is not being given back does not get on; "" when it does."""
+    since = now - instance.state_since
+    # While it is prepared, its trouble only says what is not there yet.
+    if instance.trouble and instance.state != InstanceState.PROVISIONING:
+        return instance.trouble
+    if instance.state in (InstanceState.REQUESTED, InstanceState.CREATING) and since > UNSENT_LIMIT:
+        return f"{instance.get_state_display()} for {_minutes(since)}."
+    limits = {
+        InstanceState.BOOTING: settings.BOOT_DEADLINE_SECONDS,
+        InstanceState.PROVISIONING: settings.PROVISION_DEADLINE_SECONDS,
+    }
+    limit_s = limits.get(InstanceState(instance.state))
+    if limit_s is not None and since.total_seconds() > limit_s * STARTING_SHARE:
+        return f"{instance.get_state_display()} for {_minutes(since)}. {instance.trouble}".strip()
+    return _unseen(instance, status)
+
+
+def _unseen(instance: Instance, status: FleetStatus | None) -> str:
+    """Complete lists without the machine; a look that failed says nothing about it."""
+    if status is None or status.listed_at is None or instance.seen_at is None:
+        return ""
+    gap = status.listed_at - instance.seen_at
+    return f"vast.ai has not listed it for {_minutes(gap)}." if gap > UNSEEN_LIMIT else ""
+
+
+def _minutes(span: timedelta) -> str:
+    return f"{int(span.total_seconds() // 60)} minutes"
