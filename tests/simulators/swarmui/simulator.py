@@ -1,0 +1,153 @@
+"""The simulator in a background thread, for tests.
+
+    with SwarmSimulator(seconds=0.05, load_seconds=0) as swarm:
+        client = SwarmClient(swarm.url, ...)
+        swarm.script(fail_next=["oom"])
+        swarm.wait_for(lambda state: state["finished"] == 1)
+        assert swarm.state()["started_by_path"] == {"raw/jobs/abc": 1}
+
+As a fixture, `yield` it from the `with` block. Knobs are the fields of `script.Script`; `time_scale` is 0.05 here, so
+that SwarmUI's 2 s grace takes 0.1 s (seconds given are scaled as well: seconds=1 is a render of 50 ms).
+"""
+
+import asyncio
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tests.simulators.swarmui.app import SwarmApp
+from tests.simulators.swarmui.backends import BackendPool
+from tests.simulators.swarmui.control import Controller
+from tests.simulators.swarmui.script import Script
+from tests.simulators.swarmui.server import Server
+from tests.simulators.swarmui.world import World
+
+T = TypeVar("T")
+
+
+class Simulation:
+    """World and server on the running event loop."""
+
+    def __init__(self, *, script: Script, backends: int, output: Path, host: str = "127.0.0.1") -> None:
+        self.world = World(script=script, output=output)
+        self.world.backends = BackendPool(self.world, backends)
+        self.controller = Controller(self.world)
+        self.server = Server(
+            SwarmApp(self.world, self.controller),
+            mbit_per_s=lambda: script.bandwidth_mbit_s,
+            count=self.world.count_bytes,
+            host=host,
+        )
+        self.controller.server = self.server
+
+    async def start(self, port: int = 0) -> None:
+        self.world.backends.boot()
+        await self.server.start(port)
+
+    async def stop(self) -> None:
+        await self.server.stop()
+        self.world.forget_work(keep_sessions=False)
+        self.world.close()
+
+
+class SwarmSimulator:
+    """A simulated SwarmUI on a free port of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
+
+    def __init__(self, *, backends: int = 1, port: int = 0, output: Path | None = None, **knobs: Any) -> None:
+        self._script = Script(time_scale=0.05, seconds=1.0, load_seconds=0.0)
+        self._script.update(knobs)
+        self._backends, self._port = backends, port
+        self._output, self._own_output = output, output is None
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="swarm-simulator", daemon=True)
+        self._simulation: Simulation
+
+    def start(self) -> "SwarmSimulator":
+        folder = self._output or Path(tempfile.mkdtemp(prefix="swarm-simulator-"))
+        self._output = folder
+        self._thread.start()
+        self._simulation = Simulation(script=self._script, backends=self._backends, output=folder)
+        self._call(self._simulation.start(self._port))
+        return self
+
+    def stop(self) -> None:
+        self._call(self._simulation.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+        if self._own_output and self._output:
+            shutil.rmtree(self._output, ignore_errors=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._simulation.server.port}"
+
+    @property
+    def output(self) -> Path:
+        """The folder with one folder per user in it."""
+        assert self._output is not None
+        return self._output
+
+    def script(self, **knobs: Any) -> dict[str, Any]:
+        """Turn knobs; answers all of them. Raises ValueError for one that does not exist."""
+        return self._call(self._simulation.controller.script(knobs))
+
+    def state(self) -> dict[str, Any]:
+        """What GET /sim/state answers."""
+        return self._call(self._simulation.controller.state({}))
+
+    def renders(self) -> list[dict[str, Any]]:
+        """Every image task with its parameters, picture hash, times, result and error."""
+        answer = self._call(self._simulation.controller.renders({}))
+        return list(answer["renders"])
+
+    def restart(self, *, keep_sessions: bool = True, down_seconds: float = 0.0) -> None:
+        """Returns when the server is back."""
+        self._call(self._simulation.controller.restart_now(keep_sessions=keep_sessions, down_seconds=down_seconds))
+
+    def set_backend(self, number: int, status: str) -> None:
+        self._call(self._simulation.controller.backend({"id": number, "status": status}))
+
+    def add_model(self, name: str, *, subtype: str = "Stable-Diffusion", architecture: str = "") -> None:
+        entry = {"name": name, "subtype": subtype, "architecture": architecture}
+        self._call(self._simulation.controller.models({"add": entry}))
+
+    def remove_model(self, name: str) -> None:
+        self._call(self._simulation.controller.models({"remove": name}))
+
+    def cut_connections(self) -> None:
+        """Abort every open connection; the server and its jobs go on."""
+        self._loop.call_soon_threadsafe(self._simulation.server.cut_all)
+
+    def wait_for(self, reached: Callable[[dict[str, Any]], bool], *, timeout_s: float = 10.0) -> dict[str, Any]:
+        """The first state for which `reached` holds. Raises TimeoutError with the last one."""
+        deadline = time.monotonic() + timeout_s
+        while not reached(state := self.state()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the simulator never got there: {state}")
+            time.sleep(0.01)
+        return state
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
+
+    def __enter__(self) -> "SwarmSimulator":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> "SwarmSimulator":
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)

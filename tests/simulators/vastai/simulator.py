@@ -1,0 +1,208 @@
+"""The simulator in a background thread, for tests.
+
+    with VastSimulator(credit=20) as vast:
+        client = VastClient(vast.url, api_key=vast.api_key)
+        vast.fail("create", "504_after")
+        vast.advance(120)
+        assert vast.state()["instances"] == 1
+        assert vast.ledger()["paid"] < 1
+
+As a fixture, `yield` it from the `with` block. Knobs are the fields of `script.Script`. The clock stands still unless
+`scale` says how many times faster than real time it runs; `start` is the epoch second it begins at, by default now.
+"""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from tests.simulators.swarmui.server import Server
+from tests.simulators.vastai.app import VastApp
+from tests.simulators.vastai.clock import Clock
+from tests.simulators.vastai.control import Controller
+from tests.simulators.vastai.script import Script
+from tests.simulators.vastai.world import Agent, World
+
+T = TypeVar("T")
+TICK_REAL_S = 0.05
+
+
+class Simulation:
+    """World and server on the running event loop."""
+
+    def __init__(
+        self,
+        *,
+        script: Script,
+        seed: int = 1,
+        machines: int = 120,
+        api_key: str = "sim-key",
+        start: float | None = None,
+        scale: float = 0.0,
+        host: str = "127.0.0.1",
+    ) -> None:
+        self.world = World(
+            script=script, clock=Clock(start=start, scale=scale), seed=seed, machines=machines, api_key=api_key
+        )
+        self.world.host = host
+        self.controller = Controller(self.world)
+        self.app = VastApp(self.world, self.controller)
+        self.world.api = self.app.dispatch
+        self.server = Server(self.app, mbit_per_s=lambda: 0.0, count=lambda _received, _sent: None, host=host)
+        self._ticker: asyncio.Task[None] | None = None
+
+    async def start(self, port: int = 0) -> None:
+        await self.server.start(port)
+        self.world.base_url = f"http://{self.world.host}:{self.server.port}"
+        self._ticker = asyncio.create_task(self._tick())
+
+    async def stop(self) -> None:
+        if self._ticker:
+            self._ticker.cancel()
+        await self.server.stop()
+        for instance in self.world.instances.values():
+            if instance.machine:
+                await instance.machine.power_off()
+                instance.machine.scrap()
+
+    async def _tick(self) -> None:
+        # Machines boot, log and die also while nobody asks for them.
+        while True:
+            await asyncio.sleep(TICK_REAL_S)
+            if self.world.clock.scale:
+                await self.world.clock.settle()
+
+
+class VastSimulator:
+    """A simulated vast.ai on a free port of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
+
+    def __init__(
+        self,
+        *,
+        seed: int = 1,
+        machines: int = 120,
+        api_key: str = "sim-key",
+        start: float | None = None,
+        scale: float = 0.0,
+        port: int = 0,
+        **knobs: Any,
+    ) -> None:
+        self._script = Script()
+        self._script.update(knobs)
+        self._options: dict[str, Any] = {"seed": seed, "machines": machines, "start": start, "scale": scale}
+        self.api_key, self._port = api_key, port
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="vast-simulator", daemon=True)
+        self._simulation: Simulation
+
+    def start(self) -> "VastSimulator":
+        self._thread.start()
+        self._call(self._begin())
+        return self
+
+    async def _begin(self) -> None:
+        self._simulation = Simulation(script=self._script, api_key=self.api_key, **self._options)
+        await self._simulation.start(self._port)
+
+    def stop(self) -> None:
+        self._call(self._simulation.stop())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(10)
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        """Without a slash at the end, as VAST_URL wants it."""
+        return self._simulation.world.base_url
+
+    @property
+    def now(self) -> float:
+        """The epoch second on the simulator's clock."""
+        return self._simulation.world.now
+
+    def advance(self, seconds: float) -> dict[str, Any]:
+        """Let so much time pass at once, with everything that happens in it; answers the state."""
+        return self._call(self._simulation.controller.advance({"seconds": seconds}))
+
+    def set_scale(self, scale: float) -> None:
+        """So many times faster than real time; 0: the clock stands still."""
+        self._call(self._simulation.controller.clock({"scale": scale}))
+
+    def script(self, **knobs: Any) -> dict[str, Any]:
+        """Turn knobs; answers all of them. Raises ValueError for one that does not exist."""
+        return self._call(self._simulation.controller.script(knobs))
+
+    def fail(self, endpoint: str, *faults: str) -> None:
+        """Faults for the next calls of that endpoint ("*": any), one each; see `script.ANY_FAULT` and `OWN_FAULTS`."""
+        self._call(self._simulation.controller.fail({"endpoint": endpoint, "faults": faults}))
+
+    def strike(self, instance_id: int, fate: str) -> dict[str, Any]:
+        """Let something happen to one machine now; see `control`."""
+        return self._call(self._simulation.controller.strike({"id": instance_id, "fate": fate}))
+
+    def take_offer(self, offer_id: int) -> None:
+        """An offer vanishes for good."""
+        self._call(self._simulation.controller.offer({"id": offer_id}))
+
+    def take_machine(self, machine_id: int, *, taken: bool = True) -> None:
+        """A stranger rents all free GPUs of a machine, or gives them back."""
+        self._call(self._simulation.controller.offer({"machine_id": machine_id, "taken": taken}))
+
+    def top_up(self, amount: float) -> None:
+        self._call(self._simulation.controller.credit({"amount": amount}))
+
+    def state(self) -> dict[str, Any]:
+        """What GET /sim/state answers."""
+        return self._call(self._simulation.controller.state({}))
+
+    def ledger(self) -> dict[str, Any]:
+        """granted, paid, credit, and `contracts` with what each has cost: the truth."""
+        return self._call(self._simulation.controller.ledger({}))
+
+    def instances(self, *, alive: bool | None = None) -> list[dict[str, Any]]:
+        """All contracts there ever were, or only living or only destroyed ones."""
+        rows = self._call(self._simulation.controller.instances({}))["instances"]
+        return [row for row in rows if alive is None or row["alive"] is alive]
+
+    def calls(self, name: str = "") -> list[dict[str, Any]]:
+        """Every API call so far, or those of one endpoint, in order."""
+        rows = self._call(self._simulation.controller.calls({}))["calls"]
+        return [row for row in rows if name in ("", row["name"])]
+
+    def use_agent(self, agent: Agent | None) -> None:
+        """What runs beside SwarmUI on every machine that boots from now on; see `machine.Machine`."""
+        self._simulation.world.agent = agent
+
+    def publish_template(self, **template: Any) -> str:
+        """Add a template (image, tag, env_map, onstart, runtype); answers its hash_id."""
+        return self._simulation.world.publish_template(**template)
+
+    def wait_for(self, reached: Callable[[dict[str, Any]], bool], *, timeout_s: float = 10.0) -> dict[str, Any]:
+        """The first state for which `reached` holds. Raises TimeoutError with the last one."""
+        deadline = time.monotonic() + timeout_s
+        while not reached(state := self.state()):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"the simulator never got there: {state}")
+            time.sleep(0.01)
+        return state
+
+    def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
+
+    def __enter__(self) -> "VastSimulator":
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    async def __aenter__(self) -> "VastSimulator":
+        return await asyncio.to_thread(self.start)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.to_thread(self.stop)
