@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""The screenshot tour of the README: the demo is started, used in a real browser, and stopped again.
+
+Run it with .venv-test/bin/python after scripts/test has made that environment.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import _bench
+from playwright.sync_api import Page, expect, sync_playwright
+
+TARGET = _bench.ROOT / ".github" / "screenshots"
+PICTURE = _bench.ROOT / "generation" / "static" / "generation" / "example.jpg"
+PASSWORD = "a-password-for-one-tour"  # noqa: S105 (of a throw-away database)
+CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or sys.exit("Chromium is needed.")
+UP_WITHIN_S = 120
+
+
+def tour(page: Page, site: str) -> None:
+    page.goto(f"{site}/account/login/")
+    page.get_by_label("Login").or_(page.locator("input[name=login]")).first.fill("admin")
+    page.locator("input[name=password]").fill(PASSWORD)
+    page.get_by_role("button", name="Sign in", exact=True).click()
+    page.locator("input[type=file]").set_input_files(PICTURE)
+    page.get_by_label("What should happen?").fill("The camera pushes in slowly over the lake at sunset")
+    page.get_by_role("checkbox").last.check()
+    page.wait_for_load_state("networkidle")
+    shoot(page, "create")
+    page.get_by_role("button", name="Create the video").click()
+    page.wait_for_url("**/jobs/**")
+    expect(page.get_by_text("Rendering").first).to_be_visible(timeout=60_000)
+    # A preview frame comes with the third step.
+    page.wait_for_timeout(6_000)
+    shoot(page, "rendering")
+    expect(page.locator("video").first).to_be_visible(timeout=120_000)
+    page.wait_for_timeout(1_500)
+    shoot(page, "result")
+    # The pretend machine is still there: it is given back a minute after its last video.
+    pages = {"fleet": "/staff/fleet", "library": "/library", "gpu": "/staff/gpu"}
+    pages["admin"] = "/admin/generation/videojob/"
+    for name, path in pages.items():
+        page.goto(f"{site}{path}")
+        page.wait_for_timeout(1_000)
+        shoot(page, name)
+    page.set_viewport_size({"width": 390, "height": 844})
+    page.goto(f"{site}/library")
+    page.wait_for_timeout(1_000)
+    shoot(page, "phone")
+
+
+def shoot(page: Page, name: str) -> None:
+    page.evaluate("scrollTo(0, 0)")
+    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "fleet"))
+    _bench.console.print(f"{name}.png")
+
+
+def main() -> None:
+    TARGET.mkdir(parents=True, exist_ok=True)
+    port = _bench.free_port()
+    site = f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory(prefix="i2v-tour-", ignore_cleanup_errors=True) as folder:
+        env = os.environ | {"I2V_DATA_DIR": folder, "ADMIN_PASSWORD": PASSWORD}
+        command = [sys.executable, "manage.py", "serve", "--demo", "--port", str(port)]
+        with (Path(folder) / "serve.log").open("wb") as log:
+            platform = subprocess.Popen(command, cwd=_bench.ROOT, env=env, stdout=log, stderr=log)
+        try:
+            ready = f"{site}/ready"
+            _bench.wait_until(lambda: _bench.answers(ready), seconds=UP_WITHIN_S, what="the demo")
+            with sync_playwright() as playwright:
+                browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+                tour(browser.new_page(viewport={"width": 1280, "height": 860}), site)
+                browser.close()
+        finally:
+            platform.terminate()
+            platform.wait()
+
+
+if __name__ == "__main__":
+    main()
