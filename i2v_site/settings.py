@@ -287,6 +287,29 @@ PROVENANCE_CERT = env.text("PROVENANCE_CERT")
 if bool(PROVENANCE_KEY) != bool(PROVENANCE_CERT):
     raise ImproperlyConfigured("PROVENANCE_KEY_FILE and PROVENANCE_CERT_FILE are needed together, or neither.")
 
+# --- the cloud --------------------------------------------------------------------------------------------------------
+# Without a key no video is sent to fal.ai and nothing is paid there.
+FAL_KEY = env.text("FAL_KEY")
+FAL_QUEUE_URL = env.url("FAL_QUEUE_URL", "https://queue.fal.run")
+FAL_REST_URL = env.url("FAL_REST_URL", "https://rest.fal.ai")
+FAL_API_URL = env.url("FAL_API_URL", "https://api.fal.ai")
+# Exact host:port of a stand-in for fal.ai inside the operator's network (the simulator); all others must be fal's.
+FAL_PRIVATE_HOSTS = env.words("FAL_PRIVATE_HOSTS")
+# How the picture gets there: "upload" to fal's storage, or a "link" to ours that is good for a few hours (needs S3).
+FAL_PICTURES = env.text("FAL_PICTURES", "upload")
+if FAL_PICTURES not in ("upload", "link"):
+    raise ImproperlyConfigured("FAL_PICTURES must be upload or link.")
+# Whether fal.ai can reach us to say that a video is done; polling works without.
+FAL_WEBHOOKS = env.flag("FAL_WEBHOOKS", _site.scheme == "https")
+# A paid call whose answer was lost is settled by evidence; after so long without any, the job fails at our expense.
+FAL_OUTCOME_MINUTES = env.number("FAL_OUTCOME_MINUTES", 60, least=1, most=1440)
+
+# --- telling people ---------------------------------------------------------------------------------------------------
+# Exact host:port of webhook receivers inside the operator's network; all others must be public and https.
+WEBHOOK_PRIVATE_HOSTS = env.words("WEBHOOK_PRIVATE_HOSTS")
+# What encrypts people's secrets, the newest first; empty: a key derived from SECRET_KEY.
+FIELD_KEYS = env.words("FIELD_KEYS")
+
 # --- rented machines --------------------------------------------------------------------------------------------------
 # Without a key nothing is rented and nobody is asked.
 VASTAI_API_KEY = env.text("VASTAI_API_KEY")

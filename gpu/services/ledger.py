@@ -13,7 +13,7 @@ from django.db.models import F, Sum
 from django.utils import timezone
 
 from gpu.errors import CapReached
-from gpu.models import GpuConfig, Instance, InstanceState, LedgerEntry
+from gpu.models import Book, GpuConfig, Instance, InstanceState, LedgerEntry
 
 ZERO = Decimal(0)
 CENT_PARTS = Decimal("0.0001")
@@ -62,7 +62,13 @@ def reserve(*, instance: Instance, usd: Decimal) -> None:
                 f"above the cap of ${cap:.2f} a {name}."
             )
     LedgerEntry.objects.create(
-        instance=instance, kind=LedgerEntry.Kind.RESERVE, usd=usd, key=f"reserve:{instance.pk}", at=timezone.now()
+        book=Book.MACHINE,
+        subject=instance.pk,
+        instance=instance,
+        kind=LedgerEntry.Kind.RESERVE,
+        usd=usd,
+        key=f"reserve:{instance.pk}",
+        at=timezone.now(),
     )
     Instance.objects.filter(pk=instance.pk).update(reserved_usd=usd)
     instance.reserved_usd = usd
@@ -78,7 +84,13 @@ def settle(*, instance: Instance, now: datetime | None = None) -> Decimal:
             return ZERO
         # The amount before is in the key: two that start from the same one cannot both be booked.
         LedgerEntry.objects.create(
-            instance=row, kind=LedgerEntry.Kind.SPEND, usd=delta, key=f"spend:{row.pk}:{row.spent_usd}", at=now
+            book=Book.MACHINE,
+            subject=row.pk,
+            instance=row,
+            kind=LedgerEntry.Kind.SPEND,
+            usd=delta,
+            key=f"spend:{row.pk}:{row.spent_usd}",
+            at=now,
         )
         row.spent_usd += delta
         Instance.objects.filter(pk=row.pk).update(spent_usd=row.spent_usd)
@@ -94,6 +106,8 @@ def release(*, instance: Instance) -> None:
         LedgerEntry.objects.get_or_create(
             key=f"release:{row.pk}",
             defaults={
+                "book": Book.MACHINE,
+                "subject": row.pk,
                 "instance": row,
                 "kind": LedgerEntry.Kind.RELEASE,
                 "usd": max(ZERO, row.reserved_usd - row.spent_usd),
@@ -111,7 +125,14 @@ def charge_late(*, label: str, contract: int, usd: Decimal) -> None:
     with transaction.atomic():
         _, is_new = LedgerEntry.objects.get_or_create(
             key=f"late:{contract}",
-            defaults={"instance": row, "kind": LedgerEntry.Kind.SPEND, "usd": usd, "at": timezone.now()},
+            defaults={
+                "book": Book.MACHINE,
+                "subject": row.pk,
+                "instance": row,
+                "kind": LedgerEntry.Kind.SPEND,
+                "usd": usd,
+                "at": timezone.now(),
+            },
         )
         if is_new:
             Instance.objects.filter(pk=row.pk).update(spent_usd=F("spent_usd") + usd)

@@ -49,7 +49,13 @@ def event(of: Instance, kind: str, message: str, at: datetime | None = None) -> 
 
 def spent(of: Instance, usd: str, at: datetime | None = None) -> LedgerEntry:
     return LedgerEntry.objects.create(
-        instance=of, kind=LedgerEntry.Kind.SPEND, usd=Decimal(usd), at=at or timezone.now(), key=uuid.uuid4().hex
+        book="machine",
+        subject=of.pk,
+        instance=of,
+        kind=LedgerEntry.Kind.SPEND,
+        usd=Decimal(usd),
+        at=at or timezone.now(),
+        key=uuid.uuid4().hex,
     )
 
 
@@ -95,7 +101,14 @@ def lively_fleet() -> list[Instance]:
             end_reason=("Idle for 10 minutes.", "Asked for by staff.", "Gone without our doing.", "Idle for long.",
                         "The offer was gone before it could be rented.", "Its lifetime ended.")[number],
         )  # fmt: skip
-        LedgerEntry.objects.create(instance=over, kind=LedgerEntry.Kind.RELEASE, usd=1, key=f"release:{over.pk}")
+        LedgerEntry.objects.create(
+            book="machine",
+            subject=over.pk,
+            instance=over,
+            kind=LedgerEntry.Kind.RELEASE,
+            usd=1,
+            key=f"release:{over.pk}",
+        )
     spent(ready, "0.84")
     spent(ready, "7.41", now.replace(hour=0, minute=1))
     samples(now)

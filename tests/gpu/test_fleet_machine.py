@@ -83,7 +83,9 @@ def resent_create(client: VastClient, offer_id: int, spec: CreateSpec) -> Create
 
 def reserve_nothing(*, instance: Instance, usd: Decimal) -> None:
     """The promise is written down and compared with no cap."""
-    LedgerEntry.objects.create(instance=instance, kind="reserve", usd=usd, key=f"reserve:{instance.pk}")
+    LedgerEntry.objects.create(
+        book="machine", subject=instance.pk, instance=instance, kind="reserve", usd=usd, key=f"reserve:{instance.pk}"
+    )
     Instance.objects.filter(pk=instance.pk).update(reserved_usd=usd)
 
 
@@ -112,7 +114,9 @@ def release_again(*, instance: Instance) -> None:
     ledger.settle(instance=instance)
     instance.refresh_from_db()
     rest = max(Decimal(0), instance.reserved_usd - instance.spent_usd)
-    LedgerEntry.objects.create(instance=instance, kind="release", usd=rest, key=f"release:{uuid.uuid4()}")
+    LedgerEntry.objects.create(
+        book="machine", subject=instance.pk, instance=instance, kind="release", usd=rest, key=f"release:{uuid.uuid4()}"
+    )
 
 
 def send_before_commit(client: VastClient, row: Instance) -> None:

@@ -60,8 +60,12 @@ def test_what_is_promised_and_spent_stays_below_the_caps(policy: GpuConfig, at_n
 
 def test_yesterdays_spending_counts_for_the_month_only(policy: GpuConfig, at_noon: None) -> None:
     row = machine(state=S.DESTROYED)
-    LedgerEntry.objects.create(instance=row, kind="spend", usd=9, key="a", at=NOON - 24 * HOUR)
-    LedgerEntry.objects.create(instance=row, kind="spend", usd=99, key="b", at=NOON - 24 * 40 * HOUR)
+    LedgerEntry.objects.create(
+        book="machine", subject=row.pk, instance=row, kind="spend", usd=9, key="a", at=NOON - 24 * HOUR
+    )
+    LedgerEntry.objects.create(
+        book="machine", subject=row.pk, instance=row, kind="spend", usd=99, key="b", at=NOON - 24 * 40 * HOUR
+    )
 
     assert (ledger.spend_today(), ledger.spend_this_month()) == (Decimal(0), Decimal(9))
     with pytest.raises(CapReached, match="a month"):

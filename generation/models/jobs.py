@@ -1,119 +1,18 @@
-"""What people ask for: pictures, jobs, and the models that make videos of them."""
+"""What people ask for: pictures, videos, and every try to make one."""
 
 import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from django.conf import settings
-from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Q
 from django.utils import timezone
-from knox.models import AbstractAuthToken
+
+from generation.models.catalogue import Provider, VideoModel
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
-
-
-class Provider(models.TextChoices):
-    PREVIEW = "preview", "Motion preview on the CPU"
-    SWARMUI = "swarmui", "SwarmUI"
-
-
-class Rating(models.TextChoices):
-    GENERAL = "general", "General"
-    MATURE = "mature", "Mature"
-    UNKNOWN = "unknown", "Unknown (treated as mature)"
-
-
-class VideoModelQuerySet(models.QuerySet["VideoModel"]):
-    def enabled(self) -> "VideoModelQuerySet":
-        return self.filter(enabled=True)
-
-    def visible_to(self, user: "User") -> "VideoModelQuerySet":
-        """Enabled rows; mature and unrated ones only for people with the permission for them."""
-        rows = self.enabled()
-        return rows if user.has_perm("generation.use_mature_models") else rows.filter(rating=Rating.GENERAL)
-
-
-class VideoModel(models.Model):
-    """One row of the catalogue: a way to make a video, with the choices it really has."""
-
-    slug = models.SlugField(unique=True, help_text="What the API calls it.")
-    name = models.CharField(max_length=80, unique=True, help_text="What people see.")
-    summary = models.CharField(max_length=200, blank=True)
-    provider = models.CharField(max_length=16, choices=Provider.choices)
-    enabled = models.BooleanField(default=False)
-    position = models.PositiveSmallIntegerField(default=100, help_text="Lower comes first.")
-
-    rating = models.CharField(max_length=16, choices=Rating.choices, default=Rating.UNKNOWN)
-    licence_name = models.CharField(max_length=80)
-    licence_url = models.URLField()
-    commercial_use = models.BooleanField(default=False)
-
-    high_noise_model = models.CharField(
-        max_length=200, blank=True, help_text="Full name as SwarmUI lists it; also sent as the base model."
-    )
-    low_noise_model = models.CharField(max_length=200, blank=True, help_text="Empty for a single-stage model.")
-    swap_percent = models.FloatField(default=0.5, validators=[MinValueValidator(0.5), MaxValueValidator(1)])
-    loras = models.JSONField(
-        default=list, blank=True, help_text='[{"name": "Wan/lora", "weight": 1, "stage": "high" | "low" | "all"}]'
-    )
-    architecture = models.CharField(max_length=80, blank=True, help_text="SwarmUI's architecture id for both stages.")
-    sampler = models.CharField(max_length=40, blank=True)
-    scheduler = models.CharField(max_length=40, blank=True)
-    allow_prompt_syntax = models.BooleanField(
-        default=False, help_text="Let people use SwarmUI prompt syntax (<lora:...>, wildcards)."
-    )
-    default_negative_prompt = models.TextField(blank=True)
-
-    sizes = models.JSONField(default=list, help_text='Offered sizes, the default first: ["832x480", "480x832"].')
-    min_side = models.PositiveIntegerField(default=256)
-    max_side = models.PositiveIntegerField(default=1280)
-    max_pixels = models.PositiveIntegerField(default=921_600, help_text="Width times height of one frame.")
-    default_frames = models.PositiveIntegerField(default=81)
-    min_frames = models.PositiveIntegerField(default=17)
-    max_frames = models.PositiveIntegerField(default=121)
-    frames_step = models.PositiveIntegerField(default=4, help_text="Frames are 1 + a multiple of this.")
-    default_fps = models.PositiveIntegerField(default=16)
-    min_fps = models.PositiveIntegerField(default=8)
-    max_fps = models.PositiveIntegerField(default=30)
-    default_steps = models.PositiveIntegerField(default=4)
-    min_steps = models.PositiveIntegerField(default=1)
-    max_steps = models.PositiveIntegerField(default=50)
-    default_cfg = models.FloatField(default=1.0)
-    min_cfg = models.FloatField(default=1.0)
-    max_cfg = models.FloatField(default=10.0)
-    typical_seconds = models.FloatField(
-        default=60, help_text="Seconds for one video with the defaults, until measured ones are known."
-    )
-
-    objects = VideoModelQuerySet.as_manager()
-
-    class Meta:
-        ordering = ["position", "name"]
-        permissions = [("use_mature_models", "Can see and use models rated mature or unknown")]
-        constraints = [
-            models.CheckConstraint(
-                condition=Q(min_frames__lte=F("default_frames")) & Q(default_frames__lte=F("max_frames")),
-                name="default_frames_in_range",
-            ),
-            models.CheckConstraint(
-                condition=Q(min_steps__lte=F("default_steps")) & Q(default_steps__lte=F("max_steps")),
-                name="default_steps_in_range",
-            ),
-            models.CheckConstraint(
-                condition=Q(min_cfg__lte=F("default_cfg")) & Q(default_cfg__lte=F("max_cfg")),
-                name="default_cfg_in_range",
-            ),
-            models.CheckConstraint(
-                condition=Q(min_fps__lte=F("default_fps")) & Q(default_fps__lte=F("max_fps")),
-                name="default_fps_in_range",
-            ),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
 
 
 class SourceImage(models.Model):
@@ -209,7 +108,24 @@ class VideoJob(models.Model):
     provider_position = models.PositiveIntegerField(null=True, blank=True)
     error_code = models.CharField(max_length=40, blank=True)
     error_message = models.CharField(max_length=500, blank=True)
-    cost_usd = models.DecimalField(max_digits=10, decimal_places=4, default=0)
+    # --- money, in US dollars (generation.services.settling) --------------------------------------------------------
+    estimate = models.JSONField(
+        default=dict, blank=True, help_text="What was foretold at submit: seconds and dollars, each with a range."
+    )
+    chosen_because = models.CharField(
+        max_length=200, blank=True, help_text="The rule that chose the model, if one did."
+    )
+    reserved_usd = models.DecimalField(
+        max_digits=12, decimal_places=6, default=0, help_text="Promised at submit; never is more charged than this."
+    )
+    cost_usd = models.DecimalField(max_digits=12, decimal_places=6, default=0, help_text="Charged to the person.")
+    direct_usd = models.DecimalField(
+        max_digits=12, decimal_places=6, default=0, help_text="Its own seconds on the machine, or the cloud's price."
+    )
+    share_usd = models.DecimalField(
+        max_digits=12, decimal_places=6, default=0, help_text="Its share of boot, download, idle time and storage."
+    )
+    cost_is_final = models.BooleanField(default=True, help_text="Off while the machine that made it still runs.")
 
     attempts_made = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
@@ -238,6 +154,7 @@ class VideoJob(models.Model):
             models.Index(fields=["status", "created_at"], name="job_status_created"),
             models.Index(fields=["owner", "status"], name="job_owner_status"),
             models.Index(fields=["lease_token"], name="job_lease", condition=~Q(lease_token="")),
+            models.Index(fields=["finished_at"], name="job_cost_open", condition=Q(cost_is_final=False)),
         ]
         constraints = [
             models.CheckConstraint(
@@ -294,7 +211,15 @@ class Attempt(models.Model):
     result_ref = models.JSONField(default=dict, blank=True)
     engine_metadata = models.JSONField(default=dict, blank=True)
     timings = models.JSONField(default=dict, blank=True, help_text="Seconds spent in each phase.")
-    cost_usd = models.DecimalField(max_digits=10, decimal_places=4, default=0)
+    cost_usd = models.DecimalField(
+        max_digits=12, decimal_places=6, default=0, help_text="What the provider takes for it, whoever pays."
+    )
+    machine = models.UUIDField(
+        null=True, blank=True, db_index=True, help_text="The rented machine that it was sent to."
+    )
+    evidence = models.JSONField(default=dict, blank=True, help_text="What the provider told by a verified webhook.")
+    evidence_at = models.DateTimeField(null=True, blank=True)
+    drift = models.JSONField(default=list, blank=True, help_text="What was asked for and not followed, as sentences.")
     created_at = models.DateTimeField(default=timezone.now)
     store_tries = models.PositiveSmallIntegerField(default=0, help_text="How often a worker began to fetch the result.")
     sent_at = models.DateTimeField(null=True, blank=True)
@@ -324,62 +249,3 @@ class PreviewFrame(models.Model):
 
     def __str__(self) -> str:
         return f"Preview of {self.job_id}"
-
-
-class Preset(models.Model):
-    """A person's saved settings, to be used again with another picture."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="presets")
-    name = models.CharField(max_length=80)
-    model = models.ForeignKey(VideoModel, models.CASCADE, related_name="presets")
-    values = models.JSONField(default=dict, help_text="Any of the settings of a job, by their API names.")
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        ordering = ["name"]
-        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="preset_names_differ")]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class IdempotencyKey(models.Model):
-    """The first answer to a request, replayed to every repetition of it."""
-
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="idempotency_keys")
-    key = models.CharField(max_length=255)
-    request_sha256 = models.CharField(max_length=64)
-    job = models.ForeignKey(VideoJob, models.CASCADE, null=True, related_name="+")
-    status_code = models.PositiveSmallIntegerField(null=True)
-    answer = models.JSONField(null=True)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["owner", "key"], name="idempotency_keys_differ")]
-
-    def __str__(self) -> str:
-        return self.key
-
-
-class ApiToken(AbstractAuthToken):  # type: ignore[misc]  # knox ships no types
-    """A named API token. Only its hash is kept; it is shown once."""
-
-    name = models.CharField(max_length=80)
-    last_used_at = models.DateTimeField(null=True, blank=True)
-
-    class Meta:
-        ordering = ["-created"]
-
-    def __str__(self) -> str:
-        return self.name
-
-
-class Heartbeat(models.Model):
-    """The last sign of life of a background process."""
-
-    name = models.CharField(max_length=40, primary_key=True)
-    beat_at = models.DateTimeField()
-
-    def __str__(self) -> str:
-        return self.name
