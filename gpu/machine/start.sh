@@ -119,6 +119,8 @@ bytes_of() {
   local held
   if [ -e "$here/checked.${sums[$1]}" ]; then echo "${sizes[$1]}"; return; fi
   held=$(on_disk "$(part "$1")")
+  # Asked after the part: a file that has just been moved is in one of the two places.
+  if [ -f "$(ready "$1")" ]; then echo "${sizes[$1]}"; return; fi
   echo $((held < sizes[$1] ? held : sizes[$1])) # the disk hands out whole blocks
 }
 
