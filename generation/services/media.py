@@ -33,7 +33,7 @@ class NotAVideo(Exception):
 
 
 def check_video(path: Path) -> VideoFacts:
-    """Decode all frames of an H.264 MP4, at most 2,000 frames and 60 s. Raises NotAVideo, MediaTrouble."""
+    """Decode all frames of an H.264 or H.265 MP4, at most 2,000 frames and 60 s. Raises NotAVideo, MediaTrouble."""
     return _ask({"path": str(path)})
 
 

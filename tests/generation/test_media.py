@@ -73,6 +73,29 @@ def test_the_loop_of_the_wildest_picture_stays_small_and_short(tmp_path: Path) -
     assert check_video(tmp_path / "l.mp4").duration_s <= 6
 
 
+def test_a_video_with_sound_in_h265_is_taken_and_its_loop_is_silent_h264(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "v.mp4"), "w") as out:
+        moving: Any = out.add_stream("libx265", rate=16)
+        moving.width, moving.height, moving.pix_fmt = 128, 96, "yuv420p"
+        moving.codec_context.options = {"preset": "ultrafast", "x265-params": "log-level=none"}
+        sound: Any = out.add_stream("aac", rate=44_100, layout="mono")
+        for number in range(17):
+            picture = np.full((96, 128, 3), number * 9 % 256, np.uint8)
+            out.mux(moving.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        for number in range(43):
+            silence = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+            silence.sample_rate, silence.pts = 44_100, number * 1024
+            out.mux(sound.encode(silence))
+        out.mux(moving.encode(None))
+        out.mux(sound.encode(None))
+
+    facts = derive(tmp_path / "v.mp4", poster=tmp_path / "p.jpg", loop=tmp_path / "l.mp4")
+
+    assert (facts.frames, facts.fps) == (17, 16.0)
+    with av.open(str(tmp_path / "l.mp4")) as loop:
+        assert ([stream.codec_context.name for stream in loop.streams]) == ["h264"]
+
+
 def test_one_frame_is_a_video(tmp_path: Path) -> None:
     facts = derive(video(tmp_path / "v.mp4", frames=1), poster=tmp_path / "p.jpg", loop=tmp_path / "l.mp4")
 
