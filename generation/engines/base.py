@@ -4,13 +4,14 @@ An engine is driven like this (`generation.services.rendering`):
 
     result = await engine.render(request, reporter)       # first time
     result = await engine.recover(request, ref, reporter)  # after a crash, with what `reporter.sending` saved
-    await engine.cancel(ref)                               # the person changed their mind
+    stopped = await engine.cancel(ref)                     # the person changed their mind; False: it is billed
     with engine.open_result(result) as chunks: ...         # in a worker process, streamed to storage
 """
 
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from decimal import Decimal
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -69,6 +70,11 @@ class RenderRequest:
     sampler: str = ""
     scheduler: str = ""
     allow_prompt_syntax: bool = False
+    endpoint: str = ""  # the cloud's name for the model
+    parameters: Mapping[str, Any] = field(default_factory=dict)  # how our settings are called there
+    picture_link: Callable[[], Awaitable[str]] | None = None  # an address of the picture that is good for some hours
+    webhook_url: str = ""  # where the provider may say that it is done
+    typical_seconds: float = 60.0  # one video's usual time, for progress that nobody tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +84,9 @@ class RenderResult:
     ref: ResultRef
     seed: int | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
+    cost_usd: Decimal | None = None  # what the provider takes for it, when it told
+    prompt: str | None = None  # the one really used, when it told
+    drift: tuple[str, ...] = ()  # what was asked for and not followed, a sentence each
 
 
 class Reporter(Protocol):
@@ -92,6 +101,9 @@ class Reporter(Protocol):
     def progress(self, progress: Progress) -> None:
         """Cheap, call it as often as news comes in; also the proof that the engine is alive."""
 
+    async def evidence(self, timeout_s: float) -> dict[str, Any] | None:
+        """What a verified webhook brought about this attempt; at once when it is there, None after `timeout_s`."""
+
 
 class Engine(Protocol):
     async def render(self, request: RenderRequest, reporter: Reporter) -> RenderResult:
@@ -103,8 +115,11 @@ class Engine(Protocol):
         Raises EngineLost when there is no trace of it, EngineSilent when the provider does not answer.
         """
 
-    async def cancel(self, ref: ProviderRef) -> None:
-        """Stop exactly this render. Fine when it is over already. EngineUnavailable: not known, ask again."""
+    async def cancel(self, ref: ProviderRef) -> bool:
+        """Stop exactly this render. True: stopped, nothing is owed. False: it had, or may have, finished and is billed.
+
+        EngineUnavailable: not known, ask again.
+        """
 
     def open_result(self, ref: ResultRef) -> AbstractContextManager[Iterator[bytes]]:
         """The video's bytes in pieces, within the size limit. Blocking; for workers."""
@@ -117,9 +132,10 @@ class EngineError(Exception):
 
     code = "engine_error"
 
-    def __init__(self, message: str, *, code: str | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, cost_usd: Decimal | None = None) -> None:
         super().__init__(message)
         self.message = message
+        self.cost_usd = cost_usd  # what the provider takes all the same, when it told
         if code:
             self.code = code
 

@@ -61,8 +61,9 @@ class PreviewEngine:
     async def recover(self, request: RenderRequest, ref: ProviderRef, reporter: Reporter) -> RenderResult:  # noqa: ARG002
         raise EngineLost("The process that rendered this preview has ended.")
 
-    async def cancel(self, ref: ProviderRef) -> None:
+    async def cancel(self, ref: ProviderRef) -> bool:  # noqa: ARG002
         """Nothing to tell: a render ends with the task that awaits it."""
+        return True
 
     @contextmanager
     def open_result(self, ref: ResultRef) -> Iterator[Iterator[bytes]]:

@@ -110,8 +110,8 @@ class SwarmEngine:
         """
         return await self._adopt(request, ref, Watch(request.nonce, reporter, self._line))
 
-    async def cancel(self, ref: ProviderRef) -> None:
-        """Stop this render and no other. Fine when it is over. EngineUnavailable: not stopped yet, ask again."""
+    async def cancel(self, ref: ProviderRef) -> bool:
+        """Stop this render and no other; True, also when it is over. EngineUnavailable: not stopped yet, ask again."""
         quiet_looks = 0
         try:
             async with asyncio.timeout(self._timing.cancel_s):
@@ -122,11 +122,12 @@ class SwarmEngine:
                     status = await self._client.status(ref["session_id"])
                     quiet_looks = quiet_looks + 1 if status.is_idle else 0
         except SwarmSessionLost:
-            return
+            return True
         except TimeoutError as exc:
             raise EngineUnavailable("The GPU server is still stopping the render.", code="still_running") from exc
         except _TROUBLE as exc:
             raise EngineUnavailable("The GPU server cannot be asked to stop.", code=unavailable(exc).code) from exc
+        return True
 
     @contextmanager
     def open_result(self, ref: ResultRef) -> Iterator[Iterator[bytes]]:

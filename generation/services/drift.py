@@ -1,0 +1,70 @@
+"""Whether a video is what was asked for: providers drop settings without a word."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+# Encoders round sides up to multiples of 16; a model's own grid is coarser than ours.
+SIDE_TOLERANCE = 0.1
+ASPECT_TOLERANCE = 0.06
+FPS_TOLERANCE = 0.5
+SECONDS_TOLERANCE = 0.6
+
+
+class Facts(Protocol):
+    """What was measured in the stored file."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def height(self) -> int: ...
+    @property
+    def frames(self) -> int: ...
+    @property
+    def fps(self) -> float: ...
+
+
+def drift_of(asked: Mapping[str, Any], facts: Facts, metadata: Mapping[str, Any]) -> list[str]:
+    """What was asked for and not followed, a sentence each. Pure.
+
+    `asked` is `Attempt.request_sent`; `metadata` is `Attempt.engine_metadata`, whose "drift" holds what the
+    provider's own answer showed. Nothing is said about settings that were not sent.
+    """
+    told = metadata.get("drift", [])
+    found = [str(sentence) for sentence in told] if isinstance(told, list) else []
+    expects = asked.get("expects")
+    if isinstance(expects, dict):
+        found += [sentence for check in (_size, _frames, _speed, _length) if (sentence := check(expects, facts))]
+    return found
+
+
+def _size(expects: Mapping[str, Any], facts: Facts) -> str:
+    width, height = expects.get("width"), expects.get("height")
+    if not width or not height:
+        return ""
+    aspect_off = abs((facts.width / facts.height) / (width / height) - 1)
+    wanted = expects.get("shorter_side") or (min(width, height) if expects.get("exact_size") else 0)
+    side_off = abs(min(facts.width, facts.height) / wanted - 1) if wanted else 0
+    if aspect_off <= ASPECT_TOLERANCE and side_off <= SIDE_TOLERANCE:
+        return ""
+    return f"{width}x{height} was asked for; the video is {facts.width}x{facts.height}."
+
+
+def _frames(expects: Mapping[str, Any], facts: Facts) -> str:
+    wanted = expects.get("frames")
+    if not wanted or facts.frames == wanted:
+        return ""
+    return f"{wanted} frames were asked for; the video has {facts.frames}."
+
+
+def _speed(expects: Mapping[str, Any], facts: Facts) -> str:
+    wanted = expects.get("fps")
+    if not wanted or abs(facts.fps - wanted) <= FPS_TOLERANCE:
+        return ""
+    return f"{wanted} frames a second were asked for; the video has {facts.fps:g}."
+
+
+def _length(expects: Mapping[str, Any], facts: Facts) -> str:
+    wanted = expects.get("seconds")
+    if not wanted or not facts.fps or abs(facts.frames / facts.fps - wanted) <= SECONDS_TOLERANCE:
+        return ""
+    return f"{wanted:g} seconds were asked for; the video lasts {facts.frames / facts.fps:.1f}."
