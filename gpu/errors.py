@@ -23,9 +23,15 @@ class RentingOff(DomainError):
 
 
 class CapReached(DomainError):
-    """A machine more would break a cap on money or on machines."""
+    """It may cost more than a cap on money leaves; the message says which cap, what is left and what to do."""
 
     code = "cap_reached"
+    status = 402
+
+
+class TooManyMachines(CapReached):
+    """One machine more would break the cap on machines, which money does not lift."""
+
     status = 409
 
 

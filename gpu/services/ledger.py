@@ -1,4 +1,4 @@
-"""Money: what is promised to machines, what they have cost, and the caps that neither may break.
+"""Money of machines: what is promised to them and what they have cost, under caps shared with cloud calls.
 
 Amounts are US dollars. What counts against a cap is what was spent in the day (or month, UTC) and what is still
 promised to machines that are not over: their future is paid for before it begins.
@@ -9,13 +9,12 @@ from decimal import ROUND_CEILING, Decimal
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, Sum
 from django.utils import timezone
 
-from gpu.errors import CapReached
 from gpu.models import Book, GpuConfig, Instance, InstanceState, LedgerEntry
+from gpu.services import caps
+from gpu.services.booking import ZERO, Kind, Line, day_of, write
 
-ZERO = Decimal(0)
 CENT_PARTS = Decimal("0.0001")
 # What a machine fetches before it is of use: its image, in GB. The models are counted as they come.
 IMAGE_GB = Decimal(15)
@@ -26,24 +25,22 @@ SLACK = timedelta(minutes=10)
 
 
 def spend_today() -> Decimal:
-    return spent_since(timezone.now().replace(hour=0, minute=0, second=0, microsecond=0))
+    """What the site has spent: machines and cloud calls, corrections included."""
+    return caps.spent(caps.SITE_ACCOUNTS)[0]
 
 
 def spend_this_month() -> Decimal:
-    return spent_since(timezone.now().replace(day=1, hour=0, minute=0, second=0, microsecond=0))
+    return caps.spent(caps.SITE_ACCOUNTS)[1]
 
 
 def spent_since(moment: datetime) -> Decimal:
-    booked = LedgerEntry.objects.filter(kind=LedgerEntry.Kind.SPEND, at__gte=moment)
-    return booked.aggregate(total=Sum("usd"))["total"] or ZERO
+    """The same since the beginning of a day (UTC)."""
+    return caps.spent_from(caps.SITE_ACCOUNTS, day_of(moment))
 
 
 def reserved() -> Decimal:
-    """What is promised to machines and neither spent nor given back."""
-    open_rows = Instance.objects.filter(reserved_usd__gt=0).exclude(ledger__kind=LedgerEntry.Kind.RELEASE)
-    return sum(
-        (max(ZERO, promised - spent) for promised, spent in open_rows.values_list("reserved_usd", "spent_usd")), ZERO
-    )
+    """What the site has promised to machines and cloud calls, and neither spent nor got back."""
+    return caps.site_promised()
 
 
 def reserve(*, instance: Instance, usd: Decimal) -> None:
@@ -51,25 +48,8 @@ def reserve(*, instance: Instance, usd: Decimal) -> None:
     # Two intents that count at the same moment would both fit under the cap.
     policy = GpuConfig.objects.select_for_update().get(pk=1)
     usd = usd.quantize(CENT_PARTS, ROUND_CEILING)
-    promised = reserved()
-    for name, cap, spent in (
-        ("day", policy.daily_cap_usd, spend_today()),
-        ("month", policy.monthly_cap_usd, spend_this_month()),
-    ):
-        if spent + promised + usd > cap:
-            raise CapReached(
-                f"A machine may cost up to ${usd:.2f}. With ${spent:.2f} spent and ${promised:.2f} promised that is "
-                f"above the cap of ${cap:.2f} a {name}."
-            )
-    LedgerEntry.objects.create(
-        book=Book.MACHINE,
-        subject=instance.pk,
-        instance=instance,
-        kind=LedgerEntry.Kind.RESERVE,
-        usd=usd,
-        key=f"reserve:{instance.pk}",
-        at=timezone.now(),
-    )
+    caps.check(caps.site_rooms(policy), usd, what="A machine")
+    write(_line(instance, Kind.RESERVE, usd, f"reserve:{instance.pk}"))
     Instance.objects.filter(pk=instance.pk).update(reserved_usd=usd)
     instance.reserved_usd = usd
 
@@ -80,18 +60,10 @@ def settle(*, instance: Instance, now: datetime | None = None) -> Decimal:
     with transaction.atomic():
         row = Instance.objects.select_for_update().get(pk=instance.pk)
         delta = cost(row, now) - row.spent_usd
-        if delta <= 0 or row.ledger.filter(kind=LedgerEntry.Kind.RELEASE).exists():
+        if delta <= 0 or row.ledger.filter(kind=Kind.RELEASE).exists():
             return ZERO
         # The amount before is in the key: two that start from the same one cannot both be booked.
-        LedgerEntry.objects.create(
-            book=Book.MACHINE,
-            subject=row.pk,
-            instance=row,
-            kind=LedgerEntry.Kind.SPEND,
-            usd=delta,
-            key=f"spend:{row.pk}:{row.spent_usd}",
-            at=now,
-        )
+        write(_line(row, Kind.SPEND, delta, f"spend:{row.pk}:{row.spent_usd}", at=now))
         row.spent_usd += delta
         Instance.objects.filter(pk=row.pk).update(spent_usd=row.spent_usd)
     instance.spent_usd = row.spent_usd
@@ -103,17 +75,7 @@ def release(*, instance: Instance) -> None:
     with transaction.atomic():
         settle(instance=instance)
         row = Instance.objects.select_for_update().get(pk=instance.pk)
-        LedgerEntry.objects.get_or_create(
-            key=f"release:{row.pk}",
-            defaults={
-                "book": Book.MACHINE,
-                "subject": row.pk,
-                "instance": row,
-                "kind": LedgerEntry.Kind.RELEASE,
-                "usd": max(ZERO, row.reserved_usd - row.spent_usd),
-                "at": timezone.now(),
-            },
-        )
+        write(_line(row, Kind.RELEASE, max(ZERO, row.reserved_usd - row.spent_usd), f"release:{row.pk}"))
 
 
 def charge_late(*, label: str, contract: int, usd: Decimal) -> None:
@@ -123,19 +85,13 @@ def charge_late(*, label: str, contract: int, usd: Decimal) -> None:
         return
     usd = usd.quantize(CENT_PARTS, ROUND_CEILING)
     with transaction.atomic():
-        _, is_new = LedgerEntry.objects.get_or_create(
-            key=f"late:{contract}",
-            defaults={
-                "book": Book.MACHINE,
-                "subject": row.pk,
-                "instance": row,
-                "kind": LedgerEntry.Kind.SPEND,
-                "usd": usd,
-                "at": timezone.now(),
-            },
-        )
-        if is_new:
-            Instance.objects.filter(pk=row.pk).update(spent_usd=F("spent_usd") + usd)
+        row = Instance.objects.select_for_update().get(pk=row.pk)
+        if write(_line(row, Kind.SPEND, usd, f"late:{contract}")):
+            Instance.objects.filter(pk=row.pk).update(spent_usd=row.spent_usd + usd)
+
+
+def _line(instance: Instance, kind: LedgerEntry.Kind, usd: Decimal, key: str, at: datetime | None = None) -> Line:
+    return Line(book=Book.MACHINE, kind=kind, subject=instance.pk, usd=usd, key=key, at=at)
 
 
 def cost(instance: Instance, now: datetime) -> Decimal:

@@ -9,7 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from gpu.errors import CapReached, MachineOver, NoOffer, RentingOff
+from gpu.errors import MachineOver, NoOffer, RentingOff, TooManyMachines
 from gpu.models import GpuConfig, GpuProvider, Instance, InstanceKind, InstanceState
 from gpu.services import config, ledger, market, timeline
 from gpu.services.fleet_values import Rent
@@ -36,7 +36,7 @@ WANTED = (S.REQUESTED, S.CREATING, S.BOOTING, S.PROVISIONING, S.READY)
 def request_machine(*, offer_id: int | None = None, reason: str, actor: User | None = None) -> Instance:
     """Ask for a machine: this offer, or the one with the least expected cost of a video. It is rented a moment later.
 
-    Raises RentingOff, NoOffer, CapReached.
+    Raises RentingOff, NoOffer, TooManyMachines, CapReached.
     """
     _check_switch(config.load())
     return intend(rent=market.choose(offer_id=offer_id, reason=reason), actor=actor)
@@ -91,7 +91,7 @@ def _check_room(policy: GpuConfig, rent: Rent) -> None:
     _check_switch(policy)
     alive = Instance.objects.alive().rented()
     if alive.count() >= policy.max_machines:
-        raise CapReached(f"No more than {policy.max_machines} machines may run at a time.")
+        raise TooManyMachines(f"No more than {policy.max_machines} machines may run at a time.")
     if alive.filter(offer_id=rent.offer.id, state__in=(S.REQUESTED, S.CREATING)).exists():
         raise NoOffer("This offer is being rented already.")
 

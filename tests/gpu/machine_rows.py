@@ -7,8 +7,9 @@ from typing import Any
 
 from django.utils import timezone
 
-from gpu.models import FleetSample, FleetStatus, Host, Instance, InstanceEvent, InstanceState, LedgerEntry
-from gpu.services import config
+from gpu.models import Book, FleetSample, FleetStatus, Host, Instance, InstanceEvent, InstanceState, LedgerEntry
+from gpu.services import booking, config
+from gpu.services.booking import Line
 
 S = InstanceState
 
@@ -47,15 +48,13 @@ def event(of: Instance, kind: str, message: str, at: datetime | None = None) -> 
     return InstanceEvent.objects.create(instance=of, kind=kind, message=message, at=at or timezone.now())
 
 
-def spent(of: Instance, usd: str, at: datetime | None = None) -> LedgerEntry:
-    return LedgerEntry.objects.create(
-        book="machine",
-        subject=of.pk,
-        instance=of,
-        kind=LedgerEntry.Kind.SPEND,
-        usd=Decimal(usd),
-        at=at or timezone.now(),
-        key=uuid.uuid4().hex,
+def spent(of: Instance, usd: str, at: datetime | None = None) -> None:
+    booked(of, LedgerEntry.Kind.SPEND, usd, at=at)
+
+
+def booked(of: Instance, kind: LedgerEntry.Kind, usd: str, *, at: datetime | None = None) -> None:
+    booking.write(
+        Line(book=Book.MACHINE, subject=of.pk, kind=kind, usd=Decimal(usd), at=at, key=f"{kind}:{uuid.uuid4().hex}")
     )
 
 
@@ -101,14 +100,7 @@ def lively_fleet() -> list[Instance]:
             end_reason=("Idle for 10 minutes.", "Asked for by staff.", "Gone without our doing.", "Idle for long.",
                         "The offer was gone before it could be rented.", "Its lifetime ended.")[number],
         )  # fmt: skip
-        LedgerEntry.objects.create(
-            book="machine",
-            subject=over.pk,
-            instance=over,
-            kind=LedgerEntry.Kind.RELEASE,
-            usd=1,
-            key=f"release:{over.pk}",
-        )
+        booked(over, LedgerEntry.Kind.RELEASE, "1")
     spent(ready, "0.84")
     spent(ready, "7.41", now.replace(hour=0, minute=1))
     samples(now)

@@ -153,10 +153,10 @@ class TestRenting:
         answer = operator.post(LIST, {}, format="json")
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "renting_off")
 
-    def test_a_cap_is_a_409(self, operator: APIClient, vast: VastSimulator) -> None:
+    def test_a_cap_on_money_is_a_402(self, operator: APIClient, vast: VastSimulator) -> None:
         renting.allow_renting(daily_cap_usd=Decimal("0.01"))
         answer = operator.post(LIST, {}, format="json")
-        assert (answer.status_code, answer.json()["error"]["code"]) == (409, "cap_reached")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (402, "cap_reached")
         assert not Instance.objects.exists()
 
     def test_an_offer_that_is_gone_is_a_409(self, operator: APIClient, vast: VastSimulator) -> None:

@@ -17,7 +17,7 @@ from gpu.models import InstanceState as S
 from gpu.services import config, ledger, machines, reconcile
 from gpu.services.identity import label_of, lease_key_of, secret_of
 from i2v_site.errors import DomainError
-from tests.gpu import renting
+from tests.gpu import machine_rows, renting
 from tests.gpu.renting import rent
 from tests.simulators.vastai import VastSimulator
 
@@ -60,12 +60,8 @@ def test_what_is_promised_and_spent_stays_below_the_caps(policy: GpuConfig, at_n
 
 def test_yesterdays_spending_counts_for_the_month_only(policy: GpuConfig, at_noon: None) -> None:
     row = machine(state=S.DESTROYED)
-    LedgerEntry.objects.create(
-        book="machine", subject=row.pk, instance=row, kind="spend", usd=9, key="a", at=NOON - 24 * HOUR
-    )
-    LedgerEntry.objects.create(
-        book="machine", subject=row.pk, instance=row, kind="spend", usd=99, key="b", at=NOON - 24 * 40 * HOUR
-    )
+    machine_rows.spent(row, "9", NOON - 24 * HOUR)
+    machine_rows.spent(row, "99", NOON - 24 * 40 * HOUR)
 
     assert (ledger.spend_today(), ledger.spend_this_month()) == (Decimal(0), Decimal(9))
     with pytest.raises(CapReached, match="a month"):
