@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from generation.models import Attempt, Provider, Status, VideoJob, VideoModel
 from generation.services import estimate
-from generation.services.jobs import parse_size
 from gpu.services.fleet_forecast import expected_gap_s
 from gpu.services.fleet_values import Demand
 from gpu.services.outlook import Outlook, outlook
@@ -107,9 +106,7 @@ def _eta(job: VideoJob, position: int | None, wait: _Wait) -> float | None:
         return None
     if job.status == Status.STORING:
         return STORING_SECONDS
-    width, height = (job.width, job.height) if job.width and job.height else parse_size(job.model.sizes[0])
-    work = estimate.Work(width, height, job.frames, job.steps)
-    seconds, _basis = estimate.render_seconds(job.model, work)
+    seconds, _basis = estimate.render_seconds(job.model, estimate.work_of(job.model, job))
     if position is not None:
         gpu = wait.gpu(job)
         boot = gpu.ready_in_s or 0 if gpu else 0

@@ -6,13 +6,27 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
+from django.db.models import Count
 
 from generation.models import Provider, Status, VideoJob, VideoModel
 from generation.services import history, overhead
 from generation.services.history import Seconds, Sized, Work, usual, work_of
+from generation.services.prices import price_of
 from gpu.services import config, gpus
 
-__all__ = ["Estimate", "Work", "estimate_for", "estimate_job", "lanes", "reference_seconds", "render_seconds", "usual"]
+__all__ = [
+    "Estimate",
+    "Work",
+    "estimate_for",
+    "estimate_job",
+    "lanes",
+    "queue_seconds",
+    "reference_seconds",
+    "render_seconds",
+    "unfinished",
+    "usual",
+    "work_of",
+]
 
 HOUR_S = 3600
 ZERO = Decimal(0)
@@ -108,8 +122,6 @@ def estimate_for(model: VideoModel, chosen: Chosen, *, servers: gpus.Now | None 
 def _priced(model: VideoModel, chosen: Chosen, work: Work) -> Dollars:
     if model.provider == Provider.PREVIEW:
         return Dollars(ZERO, ZERO, ZERO, "free", FREE)
-    from generation.services.prices import price_of
-
     usd = price_of(model, width=work.width, height=work.height, frames=chosen.frames, fps=chosen.fps)
     return Dollars(usd, usd, usd, "price", FIXED_PRICE)
 
@@ -150,8 +162,18 @@ def estimate_job(*, owner: User, request: Any) -> Estimate:
 
     model = jobs.choose_model(owner=owner, slug=request.model)
     found = estimate_for(model, jobs.check_settings(model, request))
-    waiting = VideoJob.objects.filter(status__in=(Status.QUEUED, Status.RENDERING), model__provider=model.provider)
-    return found.after(waiting.count() * found.seconds / lanes(model))
+    return found.after(queue_seconds(unfinished().get(model.provider, 0), found.seconds, lanes(model)))
+
+
+def unfinished() -> dict[str, int]:
+    """Videos that wait or are rendered, by provider."""
+    rows = VideoJob.objects.filter(status__in=(Status.QUEUED, Status.RENDERING))
+    return dict(rows.values_list("model__provider").annotate(Count("pk")).order_by())
+
+
+def queue_seconds(before: int, seconds: float, lanes: int) -> float:
+    """The wait behind `before` videos that take `seconds` each, on so many lanes; none while one is free."""
+    return max(0, before - lanes + 1) * seconds / lanes
 
 
 def render_seconds(model: VideoModel, work: Work) -> tuple[float, str]:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median, quantiles
 from typing import Protocol
 from uuid import UUID
@@ -35,24 +35,26 @@ class Sized(Protocol):
     def frames(self) -> int: ...
     @property
     def steps(self) -> int: ...
+    @property
+    def cfg_scale(self) -> float: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the rendering time grows with: pixels x frames x steps."""
+    """What the rendering time grows with: pixels x frames x passes, which are steps, or twice as many with CFG."""
 
     width: int
     height: int
     frames: int
-    steps: int
+    passes: int
 
     @property
     def units(self) -> float:
-        return self.width * self.height * self.frames * max(1, self.steps) / 1e6
+        return self.width * self.height * self.frames * max(1, self.passes) / 1e6
 
     def is_like(self, other: "Work") -> bool:
         """The same but for the number of frames, with which the time grows evenly."""
-        return (self.width, self.height, self.steps) == (other.width, other.height, other.steps)
+        return (self.width, self.height, self.passes) == (other.width, other.height, other.passes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,17 +81,20 @@ class Seconds:
 def work_of(model: VideoModel, asked: Sized) -> Work:
     """The work of a request; the model's default size where the picture will decide."""
     width, height = (asked.width, asked.height) if asked.width and asked.height else sides(model.sizes[0])
-    return _plain(model, Work(width, height, asked.frames, asked.steps))
+    return Work(width, height, asked.frames, _passes(model.provider, asked.steps, asked.cfg_scale))
 
 
 def usual(model: VideoModel) -> Work:
     """The work of a video with the model's defaults."""
-    return _plain(model, Work(*sides(model.sizes[0]), model.default_frames, model.default_steps))
+    passes = _passes(model.provider, model.default_steps, model.default_cfg)
+    return Work(*sides(model.sizes[0]), model.default_frames, passes)
 
 
-def _plain(model: VideoModel, work: Work) -> Work:
-    # The preview knows no steps: it takes them and makes the same video in the same time.
-    return replace(work, steps=1) if model.provider == Provider.PREVIEW else work
+def _passes(provider: str, steps: int, cfg_scale: float) -> int:
+    if provider == Provider.PREVIEW:
+        return 1  # it takes steps and makes the same video in the same time
+    # With a CFG above 1 each step also asks what the video would be without the prompt.
+    return steps * 2 if cfg_scale > 1 else steps
 
 
 def sides(size: str) -> tuple[int, int]:
@@ -99,7 +104,7 @@ def sides(size: str) -> tuple[int, int]:
 
 def foretell(model: VideoModel, work: Work, on: frozenset[str]) -> Seconds:
     """Seconds of rendering on one of the GPUs `on` (empty: any), from the narrowest kind that was seen often enough."""
-    work, seen = _plain(model, work), samples(model)
+    seen = samples(model)
     here = [sample for sample in seen if not on or sample.gpu in on]
     alike = [sample for sample in here if sample.work.is_like(work)]
     if len(alike) >= ENOUGH:
@@ -176,7 +181,7 @@ def _newest(pks: set[int]) -> QuerySet[Attempt]:
     newest = stored.annotate(turn=turn).filter(turn__lte=REMEMBERED).order_by("turn")
     return newest.select_related("job").only(
         *("engine", "endpoint", "machine", "timings"),
-        *("job__model_id", "job__width", "job__height", "job__frames", "job__steps"),
+        *("job__model_id", "job__width", "job__height", "job__frames", "job__steps", "job__cfg_scale"),
     )
 
 
@@ -185,9 +190,9 @@ def _sample(row: Attempt, machines: dict[UUID, str]) -> Sample | None:
     width, height = row.job.width, row.job.height
     if not seconds or not width or not height:
         return None
-    steps = 1 if row.engine == Provider.PREVIEW else row.job.steps
+    passes = _passes(row.engine, row.job.steps, row.job.cfg_scale)
     gpu = machines.get(row.machine, "") if row.machine else row.endpoint if row.engine == Provider.SWARMUI else ""
-    return Sample(Work(width, height, row.job.frames, steps), seconds, gpu)
+    return Sample(Work(width, height, row.job.frames, passes), seconds, gpu)
 
 
 def busy_seconds(timings: dict[str, float]) -> float:

@@ -1,0 +1,228 @@
+"""What may go wrong with a video that is only thought of: a bad result, a refusal, a price. Each with a way out."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from decimal import Decimal
+from typing import Any
+
+from generation.models import Preferences, Provider, SourceImage, VideoModel
+from generation.services.cropping import crop_box
+from generation.services.jobs import JobRequest, Settings, parse_size
+from generation.services.options import COLD, NOW, Option
+from gpu.services.charges import Headroom
+
+ENLARGED = 1.5  # from here on a picture looks soft
+CROPPED = 0.35  # more of the picture than this is cut away
+LONG, SHORT_S = 1.25, 1.0  # times the usual frames; seconds
+FAST = 1.5  # times the usual frames a second
+DISTILLED_STEPS = 8  # a row with so few steps by default was trained for them
+DEAR = 3  # times what the person usually pays
+FEW_CHARS, FEW_WORDS = 12, 3
+HINT = "the camera pushes in slowly"
+
+
+@dataclass(frozen=True, slots=True)
+class Caution:
+    """`field`: what it is about; `suggestion`: values that the request could have instead, by their API names."""
+
+    code: str
+    message: str
+    field: str = ""
+    suggestion: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    def as_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """Everything that is looked at. What is None is not known, and nothing is said of it."""
+
+    option: Option
+    request: JobRequest
+    others: Sequence[Option] = ()  # all models for the same wish
+    headroom: Headroom | None = None
+    usual_usd: Decimal | None = None  # what this person's videos usually cost
+    rule: str = Preferences.Rule.ASK
+
+    @property
+    def model(self) -> VideoModel:
+        return self.option.model
+
+    @property
+    def chosen(self) -> Settings:
+        return self.option.settings
+
+    @property
+    def alternatives(self) -> list[Option]:
+        """Other models that can run and really make video."""
+        others = [row for row in self.others if row.runnable and row.model.pk != self.model.pk]
+        return [row for row in others if row.model.provider != Provider.PREVIEW]
+
+
+def warnings(case: Case) -> list[Caution]:
+    """All that this video should be warned of, the gravest first. Pure."""
+    looks = (_money, _readiness, _picture, _prompt, _length, _effort)
+    return [warning for look in looks for warning in look(case)]
+
+
+# --- money and waiting ---------------------------------------------------------------------------------------------
+
+
+def _money(case: Case) -> Iterator[Caution]:
+    found, cheaper = case.option.estimate, _cheaper(case)
+    if case.headroom is not None and found.usd_high:
+        if refusal := case.headroom.refusal(found.usd_high, cloud=case.option.cloud):
+            yield Caution("cap_reached", refusal, "model", cheaper)
+        elif near := _near(case, case.headroom):
+            yield Caution("cap_near", near, "model", cheaper)
+    if case.usual_usd and found.usd > DEAR * case.usual_usd:
+        yield Caution(
+            "dear",
+            f"About ${found.usd:.2f} is much more than your videos usually cost (${case.usual_usd:.2f}).",
+            "model",
+            cheaper,
+        )
+    if case.option.cloud and case.rule == Preferences.Rule.NEVER_CLOUD:
+        here = next((row for row in case.alternatives if not row.cloud), None)
+        yield Caution(
+            "cloud_against_rule",
+            f"You asked never to use the cloud, and {case.model.name} is one: your picture goes to fal.ai.",
+            "model",
+            {"model": here.model.slug} if here else {},
+        )
+
+
+def _near(case: Case, headroom: Headroom) -> str:
+    rooms = (*headroom.person, *headroom.site) if case.option.cloud else headroom.person
+    room = next((room for room in rooms if room.soft_with(case.option.estimate.usd_high)), None)
+    if room is None:
+        return ""
+    whose = "your" if room.scope == "person" else "this site's"
+    return f"Only ${room.left_usd or 0:.2f} are left under {whose} cap of ${room.cap_usd or 0:.2f} a {room.period}."
+
+
+def _cheaper(case: Case) -> dict[str, Any]:
+    rows = [row for row in case.alternatives if row.estimate.usd_high < case.option.estimate.usd_high]
+    if case.rule == Preferences.Rule.NEVER_CLOUD:
+        rows = [row for row in rows if not row.cloud]
+    found = min(rows, key=lambda row: row.estimate.usd_high, default=None)
+    return {"model": found.model.slug} if found else {}
+
+
+def _readiness(case: Case) -> Iterator[Caution]:
+    if case.option.ready != COLD:
+        return
+    ready = [row for row in case.alternatives if row.ready == NOW]
+    if case.rule == Preferences.Rule.NEVER_CLOUD:
+        ready = [row for row in ready if not row.cloud]
+    same = [row for row in ready if row.model.family and row.model.family == case.model.family]
+    now = min(same or ready, key=lambda row: row.estimate.usd, default=None)
+    wait = f"about {max(1, round(case.option.wait_s / 60))} min for {_price(case.option)}"
+    if now is None:
+        yield Caution("cold", f"No GPU is running: wait {wait}.", "model")
+        return
+    message = f"Run on {now.model.name} now for {_price(now)}, or wait {wait}."
+    yield Caution("cold", message, "model", {"model": now.model.slug})
+
+
+def _price(option: Option) -> str:
+    usd = option.estimate.usd
+    return "nothing" if not usd else f"${usd:.2f}" if usd >= Decimal("0.01") else "less than $0.01"
+
+
+# --- picture -------------------------------------------------------------------------------------------------------
+
+
+def _picture(case: Case) -> Iterator[Caution]:
+    image, chosen = case.request.image, case.chosen
+    if image is None or not chosen.width or not chosen.height:
+        return
+    target = (chosen.width, chosen.height)
+    if _kept(image, target) < 1 - CROPPED:
+        best = max(_sizes(case.model), key=lambda size: _kept(image, size))
+        better = _kept(image, best) > _kept(image, target) + 0.1
+        yield Caution(
+            "strong_crop",
+            f"{1 - _kept(image, target):.0%} of the picture is cut away to make it {target[0]} x {target[1]}.",
+            "size",
+            {"size": f"{best[0]}x{best[1]}"} if better else {},
+        )
+    if (factor := _enlarged(image, target)) > ENLARGED:
+        smaller = [size for size in _sizes(case.model) if _enlarged(image, size) < factor / 1.1]
+        best = max(smaller, key=lambda size: (_kept(image, size), -_enlarged(image, size)), default=target)
+        yield Caution(
+            "small_picture",
+            f"The picture is small: it is enlarged {factor:.1f} times, and the video will look soft.",
+            "size" if best != target else "image",
+            {"size": f"{best[0]}x{best[1]}"} if best != target else {},
+        )
+
+
+def _sizes(model: VideoModel) -> list[tuple[int, int]]:
+    return [parse_size(text) for text in model.sizes]
+
+
+def _kept(image: SourceImage, target: tuple[int, int]) -> float:
+    """The share of the picture that is in the video."""
+    left, top, right, bottom = crop_box((image.width, image.height), target)
+    return (right - left) * (bottom - top) / (image.width * image.height)
+
+
+def _enlarged(image: SourceImage, target: tuple[int, int]) -> float:
+    return max(target[0] / image.width, target[1] / image.height)
+
+
+# --- words and numbers ---------------------------------------------------------------------------------------------
+
+
+def _prompt(case: Case) -> Iterator[Caution]:
+    prompt, reads = case.request.prompt.strip(), case.model.prompt_reads_chars
+    if reads and len(prompt) > reads:
+        cut = prompt[:reads].rsplit(maxsplit=1)[0]
+        message = f"{case.model.name} reads about {reads} characters of a prompt; the end of yours is ignored."
+        yield Caution("long_prompt", message, "prompt", {"prompt": cut})
+    elif prompt and (len(prompt) < FEW_CHARS or len(prompt.split()) < FEW_WORDS):
+        yield Caution(
+            "short_prompt",
+            "The prompt says little: say who or what moves, and how the camera does.",
+            "prompt",
+            {"prompt": f"{prompt.rstrip('.,;')}, {HINT}"},
+        )
+
+
+def _length(case: Case) -> Iterator[Caution]:
+    model, chosen = case.model, case.chosen
+    if model.provider == Provider.PREVIEW:
+        return
+    if chosen.frames > model.default_frames * LONG and not model.frame_choices:
+        message = f"{model.name} is made for {model.default_frames} frames: longer videos drift or repeat themselves."
+        yield Caution("odd_frame_count", message, "num_frames", {"num_frames": model.default_frames})
+    elif chosen.frames / chosen.fps < SHORT_S:
+        message = f"{chosen.frames} frames are less than a second of video."
+        yield Caution("odd_frame_count", message, "num_frames", {"num_frames": model.default_frames})
+    if chosen.fps > model.default_fps * FAST or chosen.fps * FAST < model.default_fps:
+        message = f"{model.name} imagines motion at {model.default_fps} frames a second: it will look too "
+        message += "fast." if chosen.fps > model.default_fps else "slow."
+        yield Caution("odd_fps", message, "fps", {"fps": model.default_fps})
+
+
+def _effort(case: Case) -> Iterator[Caution]:
+    model, chosen = case.model, case.chosen
+    if model.provider == Provider.PREVIEW:
+        return
+    distilled = model.default_steps <= DISTILLED_STEPS and model.default_cfg <= 1
+    usual = {"steps": model.default_steps}
+    if chosen.steps < model.default_steps * (1.0 if distilled else 0.5):
+        yield Caution("few_steps", f"{chosen.steps} steps make a draft: it will be rough.", "steps", usual)
+    elif chosen.steps > model.default_steps * 2:
+        why = "was trained for so few that more add nothing" if distilled else "gains little from more"
+        message = f"{model.name} usually takes {model.default_steps} steps and {why}."
+        yield Caution("many_steps", message, "steps", usual)
+    if distilled and chosen.cfg_scale > max(1.5, model.default_cfg):
+        message = f"{model.name} was trained for CFG {model.default_cfg:g}: more takes twice as long and burns colours."
+        yield Caution("odd_cfg", message, "cfg_scale", {"cfg_scale": model.default_cfg})
+    elif not distilled and chosen.cfg_scale > model.default_cfg * 2:
+        message = f"CFG {chosen.cfg_scale:g} is far above the usual {model.default_cfg:g}: colours may burn."
+        yield Caution("odd_cfg", message, "cfg_scale", {"cfg_scale": model.default_cfg})
