@@ -20,6 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 from generation.engines.base import RenderRequest
 
@@ -85,6 +86,11 @@ def problems(parameters: object) -> list[str]:
     if not isinstance(parameters.get("fixed", {}), dict):
         found.append('"fixed" must be an object.')
     return found
+
+
+def without_query(url: str) -> str:
+    """An address without what gives access to it: links to our storage are signed in the query."""
+    return urlunsplit(urlsplit(url)._replace(query="", fragment=""))
 
 
 def _rule(value: Any) -> dict[str, Any]:
