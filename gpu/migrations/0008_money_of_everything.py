@@ -116,6 +116,31 @@ class Migration(migrations.Migration):
             field=models.DateTimeField(blank=True, null=True),
         ),
         migrations.AddField(
+            model_name="instance",
+            name="bill_next_at",
+            field=models.DateTimeField(blank=True, help_text="When vast.ai's bill is looked at again.", null=True),
+        ),
+        migrations.AddField(
+            model_name="instance",
+            name="bill_settled",
+            field=models.BooleanField(default=False, help_text="Over, and what it has cost does not change any more."),
+        ),
+        migrations.AlterField(
+            model_name="alarm",
+            name="kind",
+            field=models.CharField(
+                choices=[
+                    ("unknown_machine", "A machine that no row knows"),
+                    ("slow_destroy", "Giving back takes too long"),
+                    ("cap", "Near a spending cap"),
+                    ("credit", "Little credit left"),
+                    ("stuck", "A machine is stuck"),
+                    ("ledger", "The ledger does not add up"),
+                ],
+                max_length=32,
+            ),
+        ),
+        migrations.AddField(
             model_name="ledgerentry",
             name="book",
             field=models.CharField(

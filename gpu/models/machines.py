@@ -88,6 +88,8 @@ class Instance(models.Model):
         max_digits=12, decimal_places=6, null=True, blank=True, help_text="What vast.ai's own bill says."
     )
     charges_checked_at = models.DateTimeField(null=True, blank=True)
+    bill_next_at = models.DateTimeField(null=True, blank=True, help_text="When vast.ai's bill is looked at again.")
+    bill_settled = models.BooleanField(default=False, help_text="Over, and what it has cost does not change any more.")
 
     step = models.CharField(max_length=40, blank=True, help_text="What provisioning does now.")
     bytes_done = models.PositiveBigIntegerField(default=0)

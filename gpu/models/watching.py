@@ -32,6 +32,7 @@ class Alarm(models.Model):
         CAP = "cap", "Near a spending cap"
         CREDIT = "credit", "Little credit left"
         STUCK = "stuck", "A machine is stuck"
+        LEDGER = "ledger", "The ledger does not add up"
 
     kind = models.CharField(max_length=32, choices=Kind.choices)
     key = models.CharField(max_length=120, help_text="What it is about; one is open at a time.")

@@ -91,7 +91,7 @@ def test_a_settled_video_is_paid_once_and_the_rest_given_back(policy: GpuConfig,
         f"spent person:{person.pk}": D("0.4"),
         "spent cloud": D("0.41"),
     }
-    assert (ledger.reserved(), ledger.spend_today()) == (0, D("0.41"))
+    assert (ledger.reserved(), ledger.spend_today()) == (D(0), D("0.41"))
 
 
 def test_a_video_that_came_to_nothing_costs_its_person_nothing(policy: GpuConfig, person: User) -> None:
@@ -106,7 +106,7 @@ def test_what_a_call_takes_above_its_promise_is_booked_and_the_promise_is_gone(p
     one = video(person)
     charges.reserve_job(one, D("0.5"))
     assert charges.settle_job(one, charged=D("0.5"), cloud_usd=D("0.7"))
-    assert (ledger.reserved(), ledger.spend_today()) == (0, D("0.7"))
+    assert (ledger.reserved(), ledger.spend_today()) == (D(0), D("0.7"))
 
 
 def test_a_free_video_never_touches_the_ledger(policy: GpuConfig, person: User) -> None:
@@ -146,4 +146,4 @@ def test_yesterday_counts_for_the_month_only(policy: GpuConfig, person: User) ->
     DayTotal.objects.create(account=f"person:{person.pk}", day=day, spent_usd=D(2))
     room = charges.headroom(person.pk)
     same_month = day.month == now.month
-    assert (room.person_day.spent_usd, room.person_month.spent_usd) == (0, D(2) if same_month else 0)
+    assert (room.person_day.spent_usd, room.person_month.spent_usd) == (D(0), D(2) if same_month else D(0))
