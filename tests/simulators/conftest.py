@@ -1,9 +1,10 @@
-"""A simulated SwarmUI or vast.ai for each test, and a bare hand on its wire."""
+"""A simulated SwarmUI, vast.ai or fal for each test, and a bare hand on its wire."""
 
 from collections.abc import Iterator
 
 import pytest
 
+from tests.simulators.fal import FalSimulator
 from tests.simulators.swarmui import SwarmSimulator
 from tests.simulators.swarmui_wire import Wire
 from tests.simulators.vastai import VastSimulator
@@ -32,3 +33,9 @@ def vast() -> Iterator[VastSimulator]:
 def market(vast: VastSimulator) -> Iterator[Market]:
     with Market(vast) as hand:
         yield hand
+
+
+@pytest.fixture
+def fal() -> Iterator[FalSimulator]:
+    with FalSimulator(scale=0) as simulator:
+        yield simulator

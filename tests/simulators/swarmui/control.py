@@ -8,20 +8,21 @@ POST /sim/backend  {"id": 0, "status": "errored"}              running, loading,
 POST /sim/models   {"add": {"name": ..., "subtype": ..., "architecture": ...}} or {"remove": name}
 """
 
-import json
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.simulators.swarmui.messages import JsonObject, Request, Response, json_response
+from tests.simulators.shell import Door, Doors
+from tests.simulators.swarmui.messages import JsonObject
 from tests.simulators.swarmui.server import Server
 from tests.simulators.swarmui.world import World
 
 
-class Controller:
+class Controller(Doors):
     def __init__(self, world: World) -> None:
         self._world = world
         self.server: Server
-        self._doors: dict[str, Callable[[dict[str, Any]], Awaitable[JsonObject]]] = {
+
+    def doors(self) -> dict[str, Door]:
+        return {
             "state": self.state,
             "renders": self.renders,
             "script": self.script,
@@ -30,15 +31,6 @@ class Controller:
             "backend": self.backend,
             "models": self.models,
         }
-
-    async def answer(self, request: Request) -> Response:
-        door = self._doors.get(request.path.removeprefix("/sim/"))
-        if door is None:
-            return json_response(404, {"error": f"no such door: {request.path}"})
-        try:
-            return json_response(200, await door(json.loads(request.body or b"{}")))
-        except (ValueError, KeyError, TypeError) as exc:
-            return json_response(400, {"error": f"{type(exc).__name__}: {exc}"})
 
     async def state(self, _: dict[str, Any]) -> JsonObject:
         world = self._world

@@ -13,21 +13,16 @@ that SwarmUI's 2 s grace takes 0.1 s (seconds given are scaled as well: seconds=
 import asyncio
 import shutil
 import tempfile
-import threading
-import time
-from collections.abc import Callable, Coroutine
 from pathlib import Path
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
+from tests.simulators.shell import SimulatorThread
 from tests.simulators.swarmui.app import SwarmApp
 from tests.simulators.swarmui.backends import BackendPool
 from tests.simulators.swarmui.control import Controller
 from tests.simulators.swarmui.script import Script
 from tests.simulators.swarmui.server import Server
 from tests.simulators.swarmui.world import World
-
-T = TypeVar("T")
 
 
 class Simulation:
@@ -55,33 +50,26 @@ class Simulation:
         self.world.close()
 
 
-class SwarmSimulator:
+class SwarmSimulator(SimulatorThread):
     """A simulated SwarmUI on a free port of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
 
     def __init__(self, *, backends: int = 1, port: int = 0, output: Path | None = None, **knobs: Any) -> None:
+        super().__init__("swarm-simulator")
         self._script = Script(time_scale=0.05, seconds=1.0, load_seconds=0.0)
         self._script.update(knobs)
         self._backends, self._port = backends, port
         self._output, self._own_output = output, output is None
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="swarm-simulator", daemon=True)
         self._simulation: Simulation
 
-    def start(self) -> "SwarmSimulator":
-        folder = self._output or Path(tempfile.mkdtemp(prefix="swarm-simulator-"))
-        self._output = folder
-        self._thread.start()
-        self._simulation = Simulation(script=self._script, backends=self._backends, output=folder)
-        self._call(self._simulation.start(self._port))
-        return self
+    async def _begin(self) -> None:
+        self._output = self._output or Path(tempfile.mkdtemp(prefix="swarm-simulator-"))
+        self._simulation = Simulation(script=self._script, backends=self._backends, output=self._output)
+        await self._simulation.start(self._port)
 
-    def stop(self) -> None:
-        self._call(self._simulation.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+    async def _finish(self) -> None:
+        await self._simulation.stop()
         if self._own_output and self._output:
-            shutil.rmtree(self._output, ignore_errors=True)
+            await asyncio.to_thread(shutil.rmtree, self._output, ignore_errors=True)
 
     @property
     def url(self) -> str:
@@ -123,31 +111,3 @@ class SwarmSimulator:
     def cut_connections(self) -> None:
         """Abort every open connection; the server and its jobs go on."""
         self._loop.call_soon_threadsafe(self._simulation.server.cut_all)
-
-    def wait_for(self, reached: Callable[[dict[str, Any]], bool], *, timeout_s: float = 10.0) -> dict[str, Any]:
-        """The first state for which `reached` holds. Raises TimeoutError with the last one."""
-        deadline = time.monotonic() + timeout_s
-        while not reached(state := self.state()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the simulator never got there: {state}")
-            time.sleep(0.01)
-        return state
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(30)
-
-    def __enter__(self) -> "SwarmSimulator":
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> "SwarmSimulator":
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)

@@ -10,21 +10,22 @@ POST /sim/credit    {"amount": 10}                       top up
 GET  /sim/state     counts, credit, burn rate; /sim/ledger, /sim/instances, /sim/calls: the details
 """
 
-import json
 from collections import Counter
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from tests.simulators.swarmui.messages import JsonObject, Request, Response, json_response
+from tests.simulators.shell import Door, Doors
+from tests.simulators.swarmui.messages import JsonObject
 from tests.simulators.vastai.instance import Instance
 from tests.simulators.vastai.inventory import STRANGER
 from tests.simulators.vastai.world import World
 
 
-class Controller:
+class Controller(Doors):
     def __init__(self, world: World) -> None:
         self._world = world
-        self._doors: dict[str, Callable[[dict[str, Any]], Awaitable[JsonObject]]] = {
+
+    def doors(self) -> dict[str, Door]:
+        return {
             "state": self.state,
             "advance": self.advance,
             "clock": self.clock,
@@ -37,15 +38,6 @@ class Controller:
             "instances": self.instances,
             "calls": self.calls,
         }
-
-    async def answer(self, request: Request) -> Response:
-        door = self._doors.get(request.path.removeprefix("/sim/"))
-        if door is None:
-            return json_response(404, {"error": f"no such door: {request.path}"})
-        try:
-            return json_response(200, await door(json.loads(request.body or b"{}")))
-        except (ValueError, KeyError, TypeError) as exc:
-            return json_response(400, {"error": f"{type(exc).__name__}: {exc}"})
 
     async def state(self, _: dict[str, Any]) -> JsonObject:
         await self._world.clock.settle()

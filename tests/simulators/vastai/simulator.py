@@ -12,12 +12,9 @@ As a fixture, `yield` it from the `with` block. Knobs are the fields of `script.
 """
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Coroutine
-from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any
 
+from tests.simulators.shell import SimulatorThread
 from tests.simulators.swarmui.server import Server
 from tests.simulators.vastai.app import VastApp
 from tests.simulators.vastai.clock import Clock
@@ -25,7 +22,6 @@ from tests.simulators.vastai.control import Controller
 from tests.simulators.vastai.script import Script
 from tests.simulators.vastai.world import Agent, World
 
-T = TypeVar("T")
 TICK_REAL_S = 0.05
 
 
@@ -75,7 +71,7 @@ class Simulation:
                 await self.world.clock.settle()
 
 
-class VastSimulator:
+class VastSimulator(SimulatorThread):
     """A simulated vast.ai on a free port of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
 
     def __init__(
@@ -89,28 +85,19 @@ class VastSimulator:
         port: int = 0,
         **knobs: Any,
     ) -> None:
+        super().__init__("vast-simulator")
         self._script = Script()
         self._script.update(knobs)
         self._options: dict[str, Any] = {"seed": seed, "machines": machines, "start": start, "scale": scale}
         self.api_key, self._port = api_key, port
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="vast-simulator", daemon=True)
         self._simulation: Simulation
-
-    def start(self) -> "VastSimulator":
-        self._thread.start()
-        self._call(self._begin())
-        return self
 
     async def _begin(self) -> None:
         self._simulation = Simulation(script=self._script, api_key=self.api_key, **self._options)
         await self._simulation.start(self._port)
 
-    def stop(self) -> None:
-        self._call(self._simulation.stop())
-        self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
-        self._loop.close()
+    async def _finish(self) -> None:
+        await self._simulation.stop()
 
     @property
     def url(self) -> str:
@@ -178,31 +165,3 @@ class VastSimulator:
     def publish_template(self, **template: Any) -> str:
         """Add a template (image, tag, env_map, onstart, runtype); answers its hash_id."""
         return self._simulation.world.publish_template(**template)
-
-    def wait_for(self, reached: Callable[[dict[str, Any]], bool], *, timeout_s: float = 10.0) -> dict[str, Any]:
-        """The first state for which `reached` holds. Raises TimeoutError with the last one."""
-        deadline = time.monotonic() + timeout_s
-        while not reached(state := self.state()):
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"the simulator never got there: {state}")
-            time.sleep(0.01)
-        return state
-
-    def _call(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self._loop).result(60)
-
-    def __enter__(self) -> "VastSimulator":
-        return self.start()
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.stop()
-
-    async def __aenter__(self) -> "VastSimulator":
-        return await asyncio.to_thread(self.start)
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await asyncio.to_thread(self.stop)
