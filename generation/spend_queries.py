@@ -191,15 +191,18 @@ class SiteSpend:
 
 
 def site_spend(month: Month) -> SiteSpend:
+    return SiteSpend(month, site_days(month), books.people(month), machines(month), cloud_models(month))
+
+
+def site_days(month: Month) -> list[Day]:
+    """The days on which money moved."""
     days = books.by_day(["machine", "cloud"], month)
     moved = sorted(days["machine"].keys() | days["cloud"].keys())
-    return SiteSpend(
-        month,
-        [Day(day, days["machine"].get(day, ZERO), days["cloud"].get(day, ZERO)) for day in moved],
-        books.people(month),
-        _machines(month),
-        _by_model(books.cloud_calls(month)),
-    )
+    return [Day(day, days["machine"].get(day, ZERO), days["cloud"].get(day, ZERO)) for day in moved]
+
+
+def cloud_models(month: Month) -> list[ModelSum]:
+    return _by_model(books.cloud_calls(month))
 
 
 def named(people: Sequence[PersonMoney]) -> list[PersonRow]:
@@ -212,7 +215,8 @@ def _name(known: dict[int, User], person_id: int | None) -> str:
     return known[person_id].get_username() if person_id in known else NOBODY
 
 
-def _machines(month: Month) -> list[MachineRow]:
+def machines(month: Month) -> list[MachineRow]:
+    """The month's machines with what was made on them, the newest first; three queries."""
     rows = books.machines(month)
     stored = Attempt.objects.filter(
         machine__in=[row.instance.pk for row in rows], outcome=Attempt.Outcome.STORED

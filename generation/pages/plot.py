@@ -1,9 +1,11 @@
-"""The fleet over time as SVG paths and as words: no script and no inline style is needed to show it."""
+"""The fleet and the money over time, as SVG shapes and as words: no script and no inline style is needed to show it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from decimal import Decimal
 
+from generation.templatetags.dollars import dollars
 from gpu.queries import Point
 
 WIDTH, HEIGHT = 1000, 100  # of the drawing; the page stretches it
@@ -84,3 +86,101 @@ def _summary(points: Sequence[Point], hours: int) -> str:
         f"In the last {hours} hours at most {most} machines ran, at most {longest} videos waited and "
         f"${last.spent_usd:.2f} were spent. Now: {last.machines} machines, {last.waiting} videos waiting."
     )
+
+
+# --- dollars by day, as stacked bars ----------------------------------------------------------------------------------
+
+BAR_GAP = 0.28  # of a day's width
+ZERO = Decimal(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One part of every bar: what it is called, its style, and its dollars by day."""
+
+    name: str
+    css: str
+    usd: Mapping[date, Decimal]
+
+    @property
+    def total(self) -> Decimal:
+        return sum(self.usd.values(), ZERO)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A rectangle of the drawing; its places are text, so that no language's decimal comma comes in."""
+
+    css: str
+    words: str
+    x: str
+    y: str
+    width: str
+    height: str
+
+
+@dataclass(frozen=True, slots=True)
+class DayRow:
+    day: date
+    parts: list[Decimal]
+    total: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class DayPlot:
+    stacks: list[Stack]
+    bars: list[Bar]
+    rows: list[DayRow]  # only days with money, for those who read instead of look
+    ticks: list[date]  # the first, the middle and the last day
+    top: Decimal  # what the upper edge of the drawing stands for
+    summary: str
+    width: int = WIDTH
+    height: int = HEIGHT
+
+    @property
+    def middle(self) -> Decimal:
+        return self.top / 2
+
+
+def draw_days(days: Sequence[date], stacks: Sequence[Stack]) -> DayPlot | None:
+    """None when nothing was spent. A day that only gave money back is in the table; a bar cannot show it."""
+    rows = [_day_row(day, stacks) for day in days if any(day in stack.usd for stack in stacks)]
+    if not rows:
+        return None
+    top = _round_top(max(sum((max(ZERO, usd) for usd in row.parts), ZERO) for row in rows))
+    places = {day: number * WIDTH / len(days) for number, day in enumerate(days)}
+    bars = [bar for row in rows for bar in _bars(row, stacks, places[row.day], WIDTH / len(days), top)]
+    ticks = [days[0], days[len(days) // 2], days[-1]]
+    return DayPlot(list(stacks), bars, rows, ticks, top, _day_summary(rows))
+
+
+def _day_row(day: date, stacks: Sequence[Stack]) -> DayRow:
+    parts = [stack.usd.get(day, ZERO) for stack in stacks]
+    return DayRow(day, parts, sum(parts, ZERO))
+
+
+def _bars(row: DayRow, stacks: Sequence[Stack], x: float, width: float, top: Decimal) -> list[Bar]:
+    bars, ground = [], float(HEIGHT)
+    for stack, usd in zip(stacks, row.parts, strict=True):
+        if usd <= 0:
+            continue
+        # Thinner than this nobody would see that something was spent.
+        height = max(1.0, float(usd / top) * HEIGHT)
+        ground -= height
+        words = f"{row.day:%-d %b}: {stack.name} {dollars(usd)}"
+        left, wide = x + width * BAR_GAP / 2, width * (1 - BAR_GAP)
+        bars.append(Bar(stack.css, words, f"{left:.1f}", f"{ground:.1f}", f"{wide:.1f}", f"{height:.1f}"))
+    return bars
+
+
+def _round_top(most: Decimal) -> Decimal:
+    """The next 1, 2, 4 or 10 above: half of it is a number that people can read as well."""
+    power = Decimal(1).scaleb(most.adjusted()) if most > 0 else Decimal("0.01")
+    return next(power * step for step in (1, 2, 4, 10) if power * step >= most)
+
+
+def _day_summary(rows: Sequence[DayRow]) -> str:
+    most = max(rows, key=lambda row: row.total)
+    total = sum((row.total for row in rows), ZERO)
+    days = "1 day" if len(rows) == 1 else f"{len(rows)} days"
+    return f"{dollars(total)} on {days}; the most was {dollars(most.total)} on {most.day:%-d %B}."

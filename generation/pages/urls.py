@@ -1,6 +1,6 @@
 from django.urls import path
 
-from generation.pages import account, create, files, fleet, gpu, views
+from generation.pages import account, create, files, fleet, gpu, spend, staff_spend, views
 
 urlpatterns = [
     path("", create.create, name="create"),
@@ -24,6 +24,10 @@ urlpatterns = [
     path("settings/tokens/<digest_start:pk>/revoke", account.revoke_token, name="token_revoke"),
     path("settings/presets/<uuid:pk>/delete", account.delete_preset, name="preset_delete"),
     path("files/<str:token>", files.serve_file, name="file"),
+    path("spend", spend.spend, name="spend"),
+    path("spend/<str:table>.csv", spend.spend_table, name="spend_csv"),
+    path("staff/spend", staff_spend.staff_spend, name="staff_spend"),
+    path("staff/spend/<str:table>.csv", staff_spend.staff_spend_table, name="staff_spend_csv"),
     path("staff/gpu", gpu.gpu_settings, name="gpu_settings"),
     path("staff/gpu/test", gpu.test_connection, name="gpu_test"),
     path("staff/gpu/policy", gpu.save_policy, name="gpu_policy"),
