@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from generation.engines.base import Phase, Progress, ProviderRef, RenderResult
 from generation.models import Attempt, PreviewFrame, Provider, Status, VideoJob
-from generation.services import claims, jobs
+from generation.services import claims, jobs, settling
 from generation.services.claims import Claim
 from i2v_site import queue
 
@@ -167,13 +167,17 @@ def fail(held: Held, *, code: str, message: str) -> None:
 def fail_but_hold(held: Held, *, code: str, message: str) -> bool:
     """A deadline has passed: the job has failed, and the lease stays until the engine has been told."""
     values = {"status": Status.FAILED, "finished_at": timezone.now(), "updated_at": timezone.now()}
-    rows = VideoJob.objects.held_with(held.token).filter(status=Status.RENDERING)
-    return bool(rows.update(**values, error_code=code, error_message=message, phase="", message=""))
+    values |= {"error_code": code, "error_message": message, "phase": "", "message": ""}
+    return settling.end(VideoJob.objects.held_with(held.token).filter(status=Status.RENDERING), values) is not None
 
 
-def let_go(held: Held, *, outcome: str) -> None:
-    """The job is over and the engine knows: end the attempt and drop the lease."""
+def let_go(held: Held, *, outcome: str, billed: bool | None = None) -> None:
+    """The job is over and the engine knows: end the attempt and drop the lease.
+
+    `billed`: whether the provider takes its price all the same; None: it cannot be known.
+    """
     with transaction.atomic():
+        settling.learn(VideoJob.objects.held_with(held.token), billed=billed)
         gone = {"lease_token": "", "lease_owner": "", "lease_until": None}
         if VideoJob.objects.held_with(held.token).update(**gone):
             _end_attempt(held, outcome=outcome)

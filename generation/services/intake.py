@@ -21,7 +21,7 @@ from django.utils import timezone
 
 from generation.errors import PictureInUse, PictureRefused
 from generation.models import SourceImage, Status, VideoJob
-from generation.services import jobs
+from generation.services import jobs, settling
 from generation.services.cropping import crop_box, cropped_png
 from generation.services.decoding import Decoded, decoded, refused
 from generation.services.picture_urls import PictureUnreachable, check_image_url, download
@@ -79,8 +79,8 @@ def fetch_job_picture(*, job_id: str) -> None:
     try:
         image = _fetch(job.owner, job.image_url)
     except PictureRefused as exc:
-        ended = jobs.ended(Status.FAILED)
-        waiting.update(**ended, error_code=exc.code, error_message=exc.message)
+        why = {"error_code": exc.code, "error_message": exc.message}
+        settling.end(waiting, jobs.ended(Status.FAILED) | why)
     else:
         # The dispatcher set a time to ring again; with the picture here the job may start at once.
         waiting.update(image=image, message="", next_attempt_at=None, updated_at=timezone.now())

@@ -13,9 +13,12 @@ from django.db import transaction
 from django.utils import timezone
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
-from generation.models import TERMINAL, Provider, Rating, SourceImage, Status, VideoJob, VideoModel
+from generation.models import Provider, Rating, SourceImage, Status, VideoJob, VideoModel
+from generation.services import settling
+from generation.services.estimate import estimate_for
 from gpu.services import outlook
 from i2v_site import queue
+from i2v_site.crashpoints import crashpoint
 
 # Fits SwarmUI's 63 bits with room for its own +42 and +43, and a JSON number in every language.
 MAX_SEED = 2**53 - 1
@@ -65,10 +68,10 @@ class Settings:
 
 
 def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = None) -> VideoJob:
-    """Create a queued job; the dispatcher sees it within a tick.
+    """Create a queued job and promise what it may cost; the dispatcher sees it within a tick.
 
-    Raises UnknownModel, BadSetting (with the field), EngineNotConfigured, and TooManyOpenJobs when `owner` already
-    has MAX_OPEN_JOBS unfinished.
+    Raises UnknownModel, BadSetting (with the field), EngineNotConfigured, CapReached when it may cost more than a cap
+    on money leaves, and TooManyOpenJobs when `owner` already has MAX_OPEN_JOBS unfinished.
     """
     model = choose_model(owner=owner, slug=request.model)
     chosen = check_settings(model, request)
@@ -77,7 +80,8 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
     # Two posts at once can slip one job over the limit; that costs little, so no lock.
     if VideoJob.objects.unfinished().filter(owner=owner).count() >= settings.MAX_OPEN_JOBS:
         raise TooManyOpenJobs(f"Wait for one of your {settings.MAX_OPEN_JOBS} unfinished jobs to end, or cancel one.")
-    return VideoJob.objects.create(
+    foretold = estimate_for(model, chosen)
+    job = VideoJob(
         owner=owner,
         model=model,
         parent=parent,
@@ -97,7 +101,22 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
         seed=chosen.seed,
         rights_version=request.rights_version,
         rights_confirmed_at=_rights_confirmed_at(request, parent),
+        estimate=foretold.as_json(),
+        reserved_usd=foretold.usd_high,
     )
+    _insert(job)
+    return job
+
+
+def _insert(job: VideoJob) -> None:
+    if not job.reserved_usd:
+        job.save(force_insert=True)
+        return
+    with transaction.atomic():
+        settling.promise(job)
+        job.save(force_insert=True)
+        crashpoint("money.job_inserted")
+    crashpoint("money.job_committed")
 
 
 def _rights_confirmed_at(request: JobRequest, parent: VideoJob | None) -> datetime | None:
@@ -108,22 +127,30 @@ def _rights_confirmed_at(request: JobRequest, parent: VideoJob | None) -> dateti
 
 
 def choose_model(*, owner: User, slug: str | None) -> VideoModel:
-    """The named model, or the first one that can run now. Raises UnknownModel, EngineNotConfigured."""
+    """The named model, or the first one that can run now and costs nothing per call. Raises UnknownModel,
+    EngineNotConfigured.
+    """
     if slug is None:
-        runnable = [row for row in VideoModel.objects.visible_to(owner) if is_runnable(row)]
-        if not runnable:
+        # The cloud is chosen by a person, or by a rule that a person chose, never by an order in a catalogue.
+        rows = VideoModel.objects.visible_to(owner).exclude(provider=Provider.FAL)
+        runnable = next((row for row in rows if is_runnable(row)), None)
+        if runnable is None:
             raise EngineNotConfigured("No model is ready: an operator must enable one or set a SwarmUI address.")
-        return runnable[0]
+        return runnable
     model = _enabled_model(slug)
     if model is None or (model.rating != Rating.GENERAL and not owner.has_perm("generation.use_mature_models")):
         raise UnknownModel("There is no such model. GET /api/models lists them.", field="model")
     if not is_runnable(model):
         raise EngineNotConfigured(
-            f"{model.name} needs a SwarmUI server: none is configured, and none may be rented. "
-            "Ask an operator, or choose another model.",
-            field="model",
+            f"{model.name} needs {_MISSING[model.provider]}. Ask an operator, or choose another model.", field="model"
         )
     return model
+
+
+_MISSING = {
+    Provider.SWARMUI: "a SwarmUI server: none is configured, and none may be rented",
+    Provider.FAL: "a key for fal.ai, and there is none",
+}
 
 
 def _enabled_model(slug: str) -> VideoModel | None:
@@ -135,18 +162,15 @@ def _enabled_model(slug: str) -> VideoModel | None:
 
 
 def is_runnable(model: VideoModel) -> bool:
+    """Whether a video of this model has anywhere to go."""
+    if model.provider == Provider.FAL:
+        return bool(settings.FAL_KEY)
     return model.provider != Provider.SWARMUI or outlook.can_render()
 
 
 def check_settings(model: VideoModel, request: JobRequest) -> Settings:
     """Fill in the model's defaults and refuse what it does not take. Raises BadSetting."""
-    frames = _within("num_frames", request.num_frames, model.default_frames, model.min_frames, model.max_frames)
-    if (frames - 1) % model.frames_step:
-        near = 1 + round((frames - 1) / model.frames_step) * model.frames_step
-        raise BadSetting(
-            f"{model.name} makes 1 + a multiple of {model.frames_step} frames; the nearest is {near}.",
-            field="num_frames",
-        )
+    frames = _frames(model, request.num_frames)
     if not -1 <= request.seed <= MAX_SEED:
         raise BadSetting(f"The seed must be from 0 to {MAX_SEED}, or -1 for a random one.", field="seed")
     for field in ("focus_x", "focus_y"):
@@ -164,6 +188,22 @@ def check_settings(model: VideoModel, request: JobRequest) -> Settings:
         height=height,
         negative_prompt=negative,
     )
+
+
+def _frames(model: VideoModel, asked: int | None) -> int:
+    frames = _within("num_frames", asked, model.default_frames, model.min_frames, model.max_frames)
+    if model.frame_choices:
+        if frames not in model.frame_choices:
+            near = min(model.frame_choices, key=lambda choice: abs(choice - frames))
+            offered = " or ".join(str(choice) for choice in sorted(model.frame_choices))
+            raise BadSetting(f"{model.name} makes {offered} frames; the nearest is {near}.", field="num_frames")
+    elif (frames - 1) % model.frames_step:
+        near = 1 + round((frames - 1) / model.frames_step) * model.frames_step
+        raise BadSetting(
+            f"{model.name} makes 1 + a multiple of {model.frames_step} frames; the nearest is {near}.",
+            field="num_frames",
+        )
+    return frames
 
 
 def _within(field: str, value: Number | None, default: Number, least: Number, most: Number) -> Number:
@@ -215,8 +255,8 @@ def cancel_job(*, job: VideoJob) -> VideoJob:
     A lease that is held stays: its holder, or who finds it lapsed, tells the engine and then lets go.
     """
     now = timezone.now()
-    open_job = VideoJob.objects.unfinished().filter(pk=job.pk)
-    if not open_job.update(status=Status.CANCELLED, finished_at=now, updated_at=now, phase="", message=""):
+    values = {"status": Status.CANCELLED, "finished_at": now, "updated_at": now, "phase": "", "message": ""}
+    if not settling.end(VideoJob.objects.unfinished().filter(pk=job.pk), values):
         raise AlreadyOver("This job has already ended.")
     job.refresh_from_db()
     return job
@@ -256,7 +296,7 @@ def delete_job(*, job: VideoJob) -> None:
     now = timezone.now()
     with transaction.atomic():
         rows = VideoJob.objects.filter(pk=job.pk)
-        rows.exclude(status__in=TERMINAL).update(status=Status.CANCELLED, finished_at=now)
+        settling.end(rows.unfinished(), {"status": Status.CANCELLED, "finished_at": now})
         if rows.filter(deleted_at=None).update(deleted_at=now, updated_at=now):
             queue.ring("generation.tasks.purge_job", str(job.pk))
 
@@ -264,7 +304,8 @@ def delete_job(*, job: VideoJob) -> None:
 def fail_job(*, job_id: Any, token: str, code: str, message: str) -> bool:
     """Move a job that is held with `token` to FAILED and let go of it. False when the lease was lost."""
     held = VideoJob.objects.unfinished().held_with(token).filter(pk=job_id)
-    return bool(held.update(**ended(Status.FAILED), error_code=code[:40], error_message=message[:500]))
+    values = ended(Status.FAILED) | {"error_code": code[:40], "error_message": message[:500]}
+    return settling.end(held, values) is not None
 
 
 def ended(status: Status) -> dict[str, Any]:

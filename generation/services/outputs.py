@@ -24,8 +24,10 @@ from django.utils import timezone
 from generation import providers
 from generation.engines.base import EngineError, EngineRefused
 from generation.models import TERMINAL, Attempt, Status, VideoJob
-from generation.services import claims, jobs, media, provenance
+from generation.services import claims, jobs, media, provenance, settling, shares
+from generation.services.drift import drift_of
 from generation.services.estimate import reference_seconds
+from generation.services.history import busy_seconds
 from generation.services.orphans import sweep_orphans
 from generation.services.stored_files import delete_keys, keys_of_attempt, put, read_in_pieces, spool_key
 from gpu.services import usage
@@ -231,8 +233,9 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
     values |= {"video_key": video, "poster_key": poster, "loop_key": loop}
     values |= {"video_bytes": fetched.bytes, "video_sha256": fetched.sha256, "error_message": ""}
     attempt = work.attempt
-    seconds = sum(attempt.timings.get(phase, 0.0) for phase in ("rendering", "finishing"))
-    cost = usage.cost_of(attempt.endpoint, seconds=seconds)
+    seconds = busy_seconds(attempt.timings)
+    attempt.machine = attempt.machine or usage.machine_at(attempt.endpoint)
+    price = shares.price_of(attempt, seconds=seconds)
     attempt.engine_metadata["stored"] = {
         "width": facts.width,
         "height": facts.height,
@@ -240,14 +243,16 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
         "fps": facts.fps,
     }
     with transaction.atomic():
-        if not work.held().update(**values, cost_usd=F("cost_usd") + cost):
+        if settling.end(work.held(), values, price) is None:
             raise _LeaseLost
         Attempt.objects.filter(pk=attempt.pk).update(
             ended_at=timezone.now(),
             outcome=Attempt.Outcome.STORED,
             timings=attempt.timings | work.seconds,
             engine_metadata=attempt.engine_metadata,
-            cost_usd=cost,
+            drift=drift_of(attempt.request_sent, facts, attempt.engine_metadata),
+            machine=attempt.machine,
+            cost_usd=price.direct_usd,
         )
     if seconds:
         usage.remember_video(attempt.endpoint, reference_seconds=reference_seconds(attempt.job, seconds))
@@ -308,5 +313,15 @@ def purge_job(*, job_id: str) -> None:
     for pk in job.attempts.values_list("pk", flat=True):
         delete_keys([*keys_of_attempt(job.pk, pk), spool_key(pk)])
     delete_keys([f"out/{job.pk}"])  # the local storage's empty folder
+    if not job.cost_is_final or shares.is_still_counted(job):
+        _erase(job)
+        return
     # A holder that has yet to tell the engine needs the row to know what it was.
     VideoJob.objects.filter(pk=job.pk, lease_token="").delete()
+
+
+def _erase(job: VideoJob) -> None:
+    """Leave of the job what its machine's or the provider's bill still needs: no word and no picture of its person."""
+    rows = VideoJob.objects.filter(pk=job.pk, lease_token="")
+    rows.update(prompt="", negative_prompt="", image=None, image_url="", poster_key="", loop_key="")
+    job.attempts.update(request_sent={}, engine_metadata={})

@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_q.models import Success
 
 from generation.models import TERMINAL, Attempt, IdempotencyKey, Status, VideoJob
-from generation.services import jobs, outputs
+from generation.services import jobs, outputs, settling, shares
 from i2v_site import queue
 
 TASK_ROWS_DAYS = 2
@@ -18,15 +18,24 @@ TASK_ROWS_DAYS = 2
 def sweep() -> None:
     """Ring again for what is due and held by nobody; end what waited too long. Safe to run twice or late."""
     _ring_for_results()
-    for pk in VideoJob.objects.exclude(deleted_at=None).filter(_free()).values_list("pk", flat=True):
-        with transaction.atomic():
-            queue.ring("generation.tasks.purge_job", str(pk))
+    _ring_for_purges()
     _close_attempts()
     _end_old(timezone.now() - timedelta(hours=settings.QUEUE_DEADLINE_HOURS))
+    settling.close_leftovers()
+    shares.book_shares()
 
 
 def _free() -> Q:
     return Q(lease_until=None) | Q(lease_until__lt=timezone.now())
+
+
+def _ring_for_purges() -> None:
+    """Deleted jobs; one that is erased waits until its machine's bill is known."""
+    deleted = VideoJob.objects.exclude(deleted_at=None).filter(_free())
+    erased = Q(prompt="", finished_at__gt=timezone.now() - shares.BILLS_COME_WITHIN)
+    for pk in deleted.exclude(erased).values_list("pk", flat=True):
+        with transaction.atomic():
+            queue.ring("generation.tasks.purge_job", str(pk))
 
 
 def _ring_for_results() -> None:
@@ -49,17 +58,19 @@ def _close_attempts() -> None:
 
 
 def _end_old(before: datetime) -> None:
+    why = {
+        "error_code": "deadline_queue",
+        "error_message": "Nothing could render this video in time. Try again, or ask an operator.",
+    }
     waiting = VideoJob.objects.filter(status=Status.QUEUED, created_at__lt=before)
-    waiting.update(
-        **jobs.ended(Status.FAILED),
-        error_code="deadline_queue",
-        error_message="Nothing could render this video in time. Try again, or ask an operator.",
-    )
+    for pk in waiting.values_list("pk", flat=True):
+        settling.end(waiting.filter(pk=pk), jobs.ended(Status.FAILED) | why)
 
 
 def clean_up() -> None:
     """Delete files without a row, answers that nobody repeats any more, and the queue's own old records."""
     outputs.sweep_orphans()
+    shares.book_bills()
     now = timezone.now()
     IdempotencyKey.objects.filter(created_at__lt=now - timedelta(hours=settings.IDEMPOTENCY_HOURS)).delete()
     Success.objects.filter(stopped__lt=now - timedelta(days=TASK_ROWS_DAYS)).delete()

@@ -1,21 +1,17 @@
-"""What a video took and cost on a rented machine."""
+"""Which rented machine made a video, and how fast it was."""
 
-from decimal import Decimal
+from uuid import UUID
 
 from django.db import transaction
 
 from gpu.models import Host, Instance
 from gpu.services.hosts import average
 
-SECONDS_PER_HOUR = 3600
 
-
-def cost_of(url: str, *, seconds: float) -> Decimal:
-    """US dollars of `seconds` on the rented machine at `url`; nothing for any other server."""
-    instance = Instance.objects.rented().filter(url=url).order_by("-created_at").first() if url else None
-    if instance is None:
-        return Decimal(0)
-    return (instance.usd_per_hour * Decimal(str(seconds)) / SECONDS_PER_HOUR).quantize(Decimal("0.0001"))
+def machine_at(url: str) -> UUID | None:
+    """The rented machine at `url`, the last one that had this address; None for any other server."""
+    machines = Instance.objects.rented().filter(url=url).order_by("-created_at")
+    return machines.values_list("pk", flat=True).first() if url else None
 
 
 def remember_video(url: str, *, reference_seconds: float) -> None:

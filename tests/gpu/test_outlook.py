@@ -1,7 +1,5 @@
 """What the fleet means for somebody who waits, and what a video took and cost on a machine."""
 
-from decimal import Decimal
-
 import pytest
 from pytest_django import Settings
 
@@ -66,12 +64,12 @@ def test_a_ready_machine_needs_no_words() -> None:
     assert (outlook().servers, outlook().message) == (1, "")
 
 
-def test_a_video_costs_its_share_of_the_machines_hour() -> None:
-    machine = machine_rows.instance(S.READY, usd_per_hour=Decimal("0.36"))
+def test_an_address_names_the_machine_that_had_it_last() -> None:
+    machine = machine_rows.instance(S.READY)
 
-    assert usage.cost_of(machine.url, seconds=100) == Decimal("0.0100")
-    assert usage.cost_of("https://own.example.com", seconds=100) == 0
-    assert usage.cost_of("", seconds=100) == 0
+    assert usage.machine_at(machine.url) == machine.pk
+    assert usage.machine_at("https://own.example.com") is None
+    assert usage.machine_at("") is None
 
 
 def test_a_host_remembers_how_fast_it_was() -> None:
