@@ -8,8 +8,8 @@ from typing import Any
 from django.db.models import Q
 
 from gpu.clients.vastai_errors import VastError
-from gpu.models import FleetStatus, GpuConfig, Instance, InstanceState
-from gpu.services import config, fleet, ledger, machines, market, timeline
+from gpu.models import Book, FleetStatus, GpuConfig, Instance, InstanceState
+from gpu.services import caps, config, fleet, ledger, machines, market, timeline
 from gpu.services.fleet_values import (
     Decision,
     Demand,
@@ -105,6 +105,7 @@ def spend() -> Spend:
         today_usd=float(ledger.spend_today()),
         month_usd=float(ledger.spend_this_month()),
         reserved_usd=float(ledger.reserved()),
+        cloud_reserved_usd=float(caps.promised_to(str(Book.CLOUD))),
         credit_usd=None if credit is None else float(credit),
     )
 

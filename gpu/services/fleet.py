@@ -92,9 +92,10 @@ def _choose(situation: Situation, serving: list[Machine], lacking: int, ranked: 
             why, no = "", full
         if not why:
             break
-        rent = _rent(situation, scored, room, why)
+        one_room, one_limit = situation.room_of_one(room, limit)
+        rent = _rent(situation, scored, one_room, why)
         if rent is None:
-            no = f"{limit} leaves ${room:.2f}, too little for a machine at ${scored.usd_per_hour:.3f} an hour"
+            no = f"{one_limit} leaves ${one_room:.2f}, too little for a machine at ${scored.usd_per_hour:.3f} an hour"
             continue
         rents.append(rent)
         room -= rent.reserve_usd

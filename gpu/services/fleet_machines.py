@@ -60,7 +60,12 @@ def _wall(machine: Machine, situation: Situation) -> str:
     """Why the machine goes at once, whatever is on it."""
     if machine.max_until is not None and machine.max_until <= situation.now:
         return "its lifetime is over"
-    return situation.cap_passed()
+    return situation.cap_passed() or situation.own_cap_passed(machine)
+
+
+def _must_finish(machine: Machine, situation: Situation) -> str:
+    """Why it gets no new work from now on."""
+    return situation.must_drain() or situation.own_cap_near(machine)
 
 
 def _destroying(machine: Machine, _: Situation) -> Decision:
@@ -87,7 +92,7 @@ def _draining(machine: Machine, situation: Situation) -> Decision:
 
 
 def _starting(machine: Machine, situation: Situation) -> Decision:
-    reason = _wall(machine, situation) or situation.must_drain() or _out_of_hours(machine, situation)
+    reason = _wall(machine, situation) or _must_finish(machine, situation) or _out_of_hours(machine, situation)
     if reason:
         return Destroy(machine=machine, reason=reason)
     age_s = (situation.now - machine.created_at).total_seconds()
@@ -102,7 +107,7 @@ def _ready(machine: Machine, situation: Situation) -> Decision:
     wall = _wall(machine, situation)
     if wall:
         return Destroy(machine=machine, reason=wall)
-    reason = situation.must_drain() or _lifetime_ends(machine, situation) or _out_of_hours(machine, situation)
+    reason = _must_finish(machine, situation) or _lifetime_ends(machine, situation) or _out_of_hours(machine, situation)
     if reason:
         return _drain(machine, situation, reason)
     work = f"{machine.jobs_on_it} videos are on it" if machine.jobs_on_it > 0 else "it is ready for work"

@@ -104,9 +104,8 @@ class Situation:
         )
         for period, spent, cap in periods:
             if cap is not None and spent + ahead_usd >= cap * policy.hard_cap_factor:
-                return (
-                    f"${spent:.2f} were spent {period}, the hard cap is at {policy.hard_cap_factor:g} times ${cap:.2f}"
-                )
+                times = f"{policy.hard_cap_factor:g} times " if policy.hard_cap_factor != 1 else ""
+                return f"${spent:.2f} were spent {period}, the hard cap is at {times}${cap:.2f}"
         return ""
 
     def must_drain(self) -> str:
@@ -117,20 +116,41 @@ class Situation:
             return f"the credit of ${credit:.2f} is nearly used up"
         return self.cap_passed(ahead)
 
+    def own_cap_passed(self, machine: Machine) -> str:
+        """Whether this machine has cost all that one machine may; empty when it has not."""
+        cap = self.policy.machine_cap_usd
+        if cap is None or machine.spent_usd < cap:
+            return ""
+        return f"it has cost ${machine.spent_usd:.2f}, and no machine may cost more than ${cap:.2f}"
+
+    def own_cap_near(self, machine: Machine) -> str:
+        """Whether it has to finish now to stay below its own cap: at the soft limit, or when a drain takes the rest."""
+        cap = self.policy.machine_cap_usd
+        if cap is None:
+            return ""
+        drained = machine.spent_usd + machine.burn_usd_per_hour * self.policy.lease_minutes / 60
+        if machine.spent_usd * 100 < cap * self.policy.soft_cap_percent and drained < cap:
+            return ""
+        return f"it has cost ${machine.spent_usd:.2f} of the ${cap:.2f} that a machine may cost"
+
     def room_usd(self) -> tuple[float, str]:
-        """What a new machine may cost at most, and which limit says so."""
+        """What new machines may cost together, and which limit says so."""
         policy, spend = self.policy, self.spend
-        limits = [(policy.daily_cap_usd - spend.today_usd, f"the day's cap of ${policy.daily_cap_usd:.2f}")]
-        if policy.monthly_cap_usd is not None:
-            limits.append(
-                (policy.monthly_cap_usd - spend.month_usd, f"the month's cap of ${policy.monthly_cap_usd:.2f}")
-            )
+        day, month = policy.daily_cap_usd, policy.monthly_cap_usd
+        limits = [(day - spend.today_usd - spend.reserved_usd, f"the day's cap of ${day:.2f}")]
+        if month is not None:
+            limits.append((month - spend.month_usd - spend.reserved_usd, f"the month's cap of ${month:.2f}"))
         if spend.credit_usd is not None:
-            limits.append(
-                (spend.credit_usd - policy.min_credit_usd, f"the credit to be left, ${policy.min_credit_usd:.2f},")
-            )
-        room, name = min(limits)
-        return room - spend.reserved_usd, name
+            # What is promised to the cloud is not paid with the credit at vast.ai.
+            promised = spend.reserved_usd - min(spend.cloud_reserved_usd, spend.reserved_usd)
+            left = spend.credit_usd - policy.min_credit_usd - promised
+            limits.append((left, f"the credit to be left, ${policy.min_credit_usd:.2f},"))
+        return min(limits)
+
+    def room_of_one(self, room_usd: float, limit: str) -> tuple[float, str]:
+        """What one of them may cost, and which limit says so."""
+        cap = self.policy.machine_cap_usd
+        return (cap, f"the cap of ${cap:.2f} a machine") if cap is not None and cap < room_usd else (room_usd, limit)
 
     def why_not_rent(self) -> str:
         """What forbids renting, whatever the offers; empty when nothing does."""
@@ -143,7 +163,7 @@ class Situation:
             return f"machines may run from {self.policy.schedule.on_from} to {self.policy.schedule.off_at} only"
         if self.spend.credit_usd is None and self.policy.min_credit_usd > 0:
             return "the credit at vast.ai is unknown"
-        room, name = self.room_usd()
+        room, name = self.room_of_one(*self.room_usd())
         return "" if room > 0 else f"{name} leaves nothing for a machine"
 
     def work_scale(self) -> float:

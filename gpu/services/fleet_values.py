@@ -82,9 +82,11 @@ class Policy:
     max_lifetime_minutes: float = 480
     lease_minutes: float = 10
     schedule: Schedule = field(default_factory=Schedule)
-    daily_cap_usd: float = 10
+    daily_cap_usd: float = 10  # machines and cloud calls together
     monthly_cap_usd: float | None = None
-    hard_cap_factor: float = 1.2  # at this multiple of a cap everything is given back
+    hard_cap_factor: float = 1.0  # at this multiple of a cap everything is given back
+    machine_cap_usd: float | None = None  # what one machine may cost in its life
+    soft_cap_percent: float = 80  # of its cap, where a machine gets no new work
     min_credit_usd: float = 5
 
     def numbers(self) -> tuple[float, ...]:
@@ -93,7 +95,7 @@ class Policy:
             self.min_machines, self.max_machines, self.min_vram_gb, self.min_reliability, self.min_download_mbps,
             self.min_cuda, self.disk_gb, self.max_price_usd_per_hour, self.idle_minutes, self.patience_minutes,
             self.max_lifetime_minutes, self.lease_minutes, self.daily_cap_usd, self.monthly_cap_usd or 0,
-            self.hard_cap_factor, self.min_credit_usd,
+            self.hard_cap_factor, self.min_credit_usd, self.machine_cap_usd or 0, self.soft_cap_percent,
         )  # fmt: skip
 
 
@@ -152,15 +154,16 @@ class Demand:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Spend:
-    """What was spent, and what open machines and cloud calls may still cost on top of it."""
+    """What machines and cloud calls have cost, and what the open ones may still cost on top of it."""
 
     today_usd: float = 0.0
     month_usd: float = 0.0
     reserved_usd: float = 0.0
-    credit_usd: float | None = None  # None: unknown
+    cloud_reserved_usd: float = 0.0  # the part of it that is promised to cloud calls
+    credit_usd: float | None = None  # at vast.ai, which pays for machines alone; None: unknown
 
     def numbers(self) -> tuple[float, ...]:
-        return (self.today_usd, self.month_usd, self.reserved_usd)
+        return (self.today_usd, self.month_usd, self.reserved_usd, self.cloud_reserved_usd)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -43,7 +43,10 @@ def request_machine(*, offer_id: int | None = None, reason: str, actor: User | N
 
 
 def intend(*, rent: Rent, actor: User | None = None) -> Instance:
-    """Commit the intent with its money, and ring for it to be carried out. Raises RentingOff, NoOffer, CapReached."""
+    """Commit the intent with its money, and ring for it to be carried out.
+
+    Raises RentingOff, NoOffer, TooManyMachines, CapReached.
+    """
     now = timezone.now()
     pk = uuid.uuid4()
     with transaction.atomic():

@@ -42,6 +42,8 @@ def policy_of(row: GpuConfig) -> Policy:
         schedule=Schedule(on_from=row.on_from, off_at=row.off_at),
         daily_cap_usd=float(row.daily_cap_usd),
         monthly_cap_usd=float(row.monthly_cap_usd),
+        machine_cap_usd=None if row.machine_cap_usd is None else float(row.machine_cap_usd),
+        soft_cap_percent=row.soft_cap_percent,
         min_credit_usd=float(row.min_credit_usd),
     )
 
@@ -96,8 +98,13 @@ def rank(policy: Policy, found: list[Offer]) -> list[ScoredOffer]:
 
 
 def rent_of(scored: ScoredOffer, policy: Policy, reason: str) -> Rent:
-    """Renting this offer for as long as the policy lets a machine live."""
+    """Renting this offer for as long as the policy lets a machine live, and its own cap pays for. Raises NoOffer."""
     lifetime = timedelta(minutes=policy.max_lifetime_minutes)
+    if policy.machine_cap_usd is not None and scored.usd_per_hour > 0:
+        paid_h = (policy.machine_cap_usd - scored.traffic_usd) / scored.usd_per_hour - policy.lease_minutes / 60
+        lifetime = min(lifetime, timedelta(hours=paid_h))
+        if lifetime.total_seconds() <= 2 * scored.boot_s:
+            raise NoOffer(f"The cap of ${policy.machine_cap_usd:.2f} a machine is too low for this one.")
     hours = lifetime.total_seconds() / 3600
     return Rent(
         offer=scored.offer,

@@ -269,12 +269,53 @@ def test_a_machine_is_drained_before_its_lifetime_ends_and_destroyed_then(left: 
     assert isinstance(decision, kind)
 
 
-@pytest.mark.parametrize(("today", "kind"), [(11.8, Keep), (11.95, Drain), (12.0, Destroy)])
+@pytest.mark.parametrize(("today", "kind"), [(9.8, Keep), (9.95, Drain), (10.0, Destroy)])
 def test_at_the_hard_cap_everything_goes_and_just_before_it_everything_finishes(today: float, kind: type):
     spend = replace(SPEND, today_usd=today)
     assert isinstance(only(decide([machine(jobs_on_it=1)], spend=spend)), kind)
     month = replace(POLICY, daily_cap_usd=1000, monthly_cap_usd=10)
     assert isinstance(only(decide([machine(jobs_on_it=1)], spend=replace(SPEND, month_usd=today), policy=month)), kind)
+
+
+def test_a_hard_cap_may_stand_above_the_cap():
+    generous = replace(POLICY, hard_cap_factor=1.2)
+    spend = replace(SPEND, today_usd=10.0)
+    assert isinstance(only(decide([machine(jobs_on_it=1)], spend=spend, policy=generous)), Keep)
+
+
+@pytest.mark.parametrize(("spent", "kind"), [(1.55, Keep), (1.6, Drain), (1.99, Drain), (2.0, Destroy), (2.5, Destroy)])
+def test_a_machine_finishes_at_the_soft_limit_of_its_own_cap_and_goes_at_the_cap(spent: float, kind: type):
+    capped = replace(POLICY, machine_cap_usd=2.0)
+    dear, cheap = machine(1, jobs_on_it=1, spent_usd=spent), machine(2, jobs_on_it=1, spent_usd=0.2)
+    assert [type(one) for one in decide([dear, cheap], policy=capped)] == [kind, Keep]
+
+
+def test_a_machine_whose_last_lease_would_pass_its_cap_finishes_before_the_soft_limit():
+    capped = replace(POLICY, machine_cap_usd=0.5, lease_minutes=30)
+    drain = only(decide([machine(jobs_on_it=1, spent_usd=0.3, lease_until=NOW + minutes(30))], policy=capped))
+    assert isinstance(drain, Drain)
+    assert "$0.30 of the $0.50 that a machine may cost" in drain.reason
+
+
+def test_a_starting_machine_above_the_soft_limit_of_its_cap_is_not_waited_for():
+    capped = replace(POLICY, machine_cap_usd=1.0)
+    assert isinstance(only(decide([machine(state="booting", spent_usd=0.8, created_at=NOW)], policy=capped)), Destroy)
+
+
+def test_a_cap_on_a_machine_shortens_every_lifetime_and_counts_for_each_alone():
+    found = rents(decide(waiting=100, policy=replace(POLICY, machine_cap_usd=1.0)))
+    assert len(found) == 3
+    assert all(rent.reserve_usd <= 1.0 and rent.lifetime > minutes(90) for rent in found)
+    reason = reason_of(decide(waiting=1, policy=replace(POLICY, machine_cap_usd=0.25)))
+    assert "the cap of $0.25 a machine leaves $0.25" in reason
+
+
+def test_promises_to_the_cloud_take_of_the_caps_but_not_of_the_credit_at_vast():
+    promised = replace(SPEND, credit_usd=12.0, reserved_usd=7.0, cloud_reserved_usd=7.0)
+    assert len(rents(decide(waiting=1, spend=promised))) == 1
+    assert "credit to be left" in reason_of(decide(waiting=1, spend=replace(promised, cloud_reserved_usd=0.0)))
+    full = replace(promised, credit_usd=50.0, reserved_usd=10.0, cloud_reserved_usd=10.0)
+    assert "day's cap" in reason_of(decide(waiting=1, spend=full))
 
 
 def test_machines_finish_before_the_credit_is_used_up():

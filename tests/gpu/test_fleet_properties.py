@@ -29,6 +29,7 @@ from gpu.services.fleet_values import (
 from tests.gpu.fleet_factories import NOW, carried_out, decide, minutes, offer, rents, reserved
 
 STATES = [*MachineState, "hibernating"]
+IN_USE = {*MachineState} - {*OVER, MachineState.LOST, MachineState.DESTROYING}
 WILD = st.sampled_from([float("nan"), float("inf"), -1.0, 0.0, 1e-300, 1e300, None])
 
 
@@ -60,6 +61,8 @@ policies = st.builds(
     daily_cap_usd=mostly(st.floats(10, 40), usd(10)),
     monthly_cap_usd=mostly(st.none() | st.floats(50, 200), usd(50)),
     hard_cap_factor=st.floats(1, 2),
+    machine_cap_usd=mostly(st.none() | st.floats(5, 20), usd(5)),
+    soft_cap_percent=st.floats(1, 100),
     min_credit_usd=usd(10),
 )
 demands = st.builds(
@@ -75,6 +78,7 @@ spends = st.builds(
     today_usd=mostly(usd(5), usd(40)),
     month_usd=mostly(usd(20), usd(200)),
     reserved_usd=mostly(usd(2), usd(20)),
+    cloud_reserved_usd=mostly(usd(1), usd(20)),
     credit_usd=mostly(st.floats(20, 100), st.none() | st.floats(-5, 20)),
 )
 machines_of_all_kinds = st.lists(
@@ -94,6 +98,7 @@ machines_of_all_kinds = st.lists(
         usd_per_hour=usd(3),
         storage_usd_per_hour=usd(0.1),
         traffic_usd=usd(1),
+        spent_usd=mostly(usd(3), usd(20)),
         seconds_per_video=st.none() | st.floats(5, 500),
         boot_estimate_s=st.none() | st.floats(30, 3000),
     ),
@@ -173,7 +178,9 @@ def test_reservations_fit_the_caps_and_leave_the_credit_its_floor(world: World):
     if chosen:
         assert before.today_usd + reserve <= policy.daily_cap_usd + 1e-9
         assert policy.monthly_cap_usd is None or before.month_usd + reserve <= policy.monthly_cap_usd + 1e-9
-        assert before.credit_usd is None or before.credit_usd - reserve >= policy.min_credit_usd - 1e-9
+        of_machines = reserve - min(before.cloud_reserved_usd, before.reserved_usd)
+        assert before.credit_usd is None or before.credit_usd - of_machines >= policy.min_credit_usd - 1e-9
+        assert policy.machine_cap_usd is None or max(one.reserve_usd for one in chosen) <= policy.machine_cap_usd + 1e-9
 
 
 @given(worlds)
@@ -243,3 +250,26 @@ def test_at_the_hard_cap_nothing_is_left_running(world: World):
     living = {*MachineState} - {*OVER, MachineState.LOST}
     ours = [one for one in decisions if hasattr(one, "machine") and one.machine.kind == MachineKind.VASTAI]
     assert all(isinstance(one, Destroy) for one in ours if one.machine.state in living)
+
+
+@given(worlds)
+def test_what_a_machine_may_cost_is_never_passed_by_keeping_it(world: World):
+    cap = world["policy"].machine_cap_usd
+    if cap is None:
+        return
+    for one in decide(**world):
+        if not hasattr(one, "machine") or one.machine.kind != MachineKind.VASTAI or one.machine.state not in IN_USE:
+            continue
+        if one.machine.spent_usd >= cap:
+            assert isinstance(one, Destroy), one
+        elif one.machine.spent_usd * 100 >= cap * world["policy"].soft_cap_percent:
+            assert isinstance(one, Destroy | Drain) or one.machine.state == MachineState.DRAINING, one
+
+
+@given(worlds, st.floats(0.1, 50))
+def test_more_money_spent_never_rents_more(world: World, more: float):
+    spend = world["spend"]
+    for name in ("today_usd", "month_usd", "reserved_usd"):
+        greater = replace(spend, **{name: getattr(spend, name) + more})
+        after = rents(decide(**world | {"spend": greater}))
+        assert len(after) <= len(rents(decide(**world)))
