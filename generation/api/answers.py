@@ -4,7 +4,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from generation.models import Provider, Status
+from generation.models import PriceUnit, Provider, Status
 
 
 class ErrorDetail(serializers.Serializer[Any]):
@@ -20,6 +20,22 @@ class ErrorAnswer(serializers.Serializer[Any]):
 class JobErrorAnswer(serializers.Serializer[Any]):
     code = serializers.CharField()
     message = serializers.CharField()
+
+
+class Foretold(serializers.Serializer[Any]):
+    seconds = serializers.FloatField(help_text="Rendering time.")
+    seconds_low = serializers.FloatField()
+    seconds_high = serializers.FloatField()
+    wait_seconds = serializers.FloatField(help_text="Before it begins: the queue, and a machine that has to come.")
+    usd = serializers.FloatField()
+    usd_low = serializers.FloatField()
+    usd_high = serializers.FloatField(help_text="Set aside at the submit; never is more charged.")
+    basis = serializers.ChoiceField(
+        choices=["history", "catalogue"], help_text="Of the seconds: measured here, or the operator's figure."
+    )
+    usd_basis = serializers.ChoiceField(choices=["free", "price", "history", "catalogue"])
+    samples = serializers.IntegerField(help_text="Videos that it was measured on.")
+    paid_for = serializers.CharField(help_text="What the money is for: free, your own server, a rented GPU, ...")
 
 
 class JobAnswer(serializers.Serializer[Any]):
@@ -47,7 +63,16 @@ class JobAnswer(serializers.Serializer[Any]):
     preview_url = serializers.URLField(
         allow_null=True, help_text="A frame of the video in the making, later a small looping video."
     )
-    cost_usd = serializers.FloatField()
+    cost_usd = serializers.FloatField(help_text="Charged to you.")
+    direct_usd = serializers.FloatField(help_text="Its own seconds on the machine, or the cloud's price.")
+    share_usd = serializers.FloatField(help_text="Its share of the machine's boot, downloads, idle time and storage.")
+    cost_is_final = serializers.BooleanField(help_text="False: the machine still runs, or the video is not done.")
+    reserved_usd = serializers.FloatField(help_text="What was set aside at the submit; never is more charged.")
+    estimate = Foretold(allow_null=True, help_text="What was foretold at the submit, without the wait.")
+    chosen_because = serializers.CharField(help_text="The rule that chose the model; empty when it was named.")
+    parent_id = serializers.UUIDField(allow_null=True, help_text="The job that this one repeats or finishes.")
+    prompt_used = serializers.CharField(allow_null=True, help_text="When the provider has changed the prompt.")
+    drift = serializers.ListField(child=serializers.CharField(), help_text="What was asked for and not followed.")
     error = JobErrorAnswer(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
@@ -92,6 +117,15 @@ class SizeRange(serializers.Serializer[Any]):
     multiple_of = serializers.IntegerField()
 
 
+class PriceAnswer(serializers.Serializer[Any]):
+    usd = serializers.FloatField(help_text="Of one unit.")
+    unit = serializers.ChoiceField(choices=PriceUnit.choices)
+    by_resolution = serializers.DictField(
+        child=serializers.FloatField(), help_text='{"480p": 0.04}: instead of `usd`, by the shorter side.'
+    )
+    seen_on = serializers.DateField(allow_null=True, help_text="When the price was last compared.")
+
+
 class LicenceAnswer(serializers.Serializer[Any]):
     name = serializers.CharField()
     url = serializers.URLField()
@@ -104,9 +138,14 @@ class ModelAnswer(serializers.Serializer[Any]):
     summary = serializers.CharField()
     provider = serializers.ChoiceField(choices=Provider.choices)
     rating = serializers.CharField()
-    available = serializers.BooleanField(help_text="False: it needs a SwarmUI server and none is configured.")
+    family = serializers.CharField(help_text="Models of one family can stand in for each other; may be empty.")
+    available = serializers.BooleanField(help_text="False: it needs a server or a key, and none is configured.")
+    price = PriceAnswer(allow_null=True, help_text="Of the cloud; null: nothing is paid per call.")
     licence = LicenceAnswer()
     num_frames = CountRange()
+    frame_choices = serializers.ListField(
+        child=serializers.IntegerField(), help_text="The only numbers of frames it makes; empty: the whole range."
+    )
     fps = CountRange()
     steps = CountRange()
     cfg_scale = NumberRange()
@@ -127,10 +166,66 @@ class PresetAnswer(serializers.Serializer[Any]):
     created_at = serializers.DateTimeField()
 
 
-class EstimateAnswer(serializers.Serializer[Any]):
-    seconds = serializers.FloatField(help_text="Rendering time.")
-    wait_seconds = serializers.FloatField(help_text="Time in the queue before it.")
-    basis = serializers.ChoiceField(choices=["history", "catalogue"])
+class OptionAnswer(Foretold):
+    model = serializers.CharField()
+    name = serializers.CharField()
+    provider = serializers.ChoiceField(choices=Provider.choices)
+    family = serializers.CharField()
+    ready = serializers.ChoiceField(
+        choices=["now", "waiting", "cold", "off"], help_text="cold: a machine has to come; off: it cannot run."
+    )
+    reason = serializers.CharField(help_text="One sentence.")
+
+
+class WarningAnswer(serializers.Serializer[Any]):
+    code = serializers.CharField()
+    message = serializers.CharField()
+    field = serializers.CharField(help_text="What it is about; may be empty.")
+    suggestion = serializers.DictField(help_text="Values that the request could have instead.")
+
+
+class EstimateAnswer(Foretold):
+    model = serializers.CharField(help_text="The one that was named, or that the rule would choose.")
+    chosen_because = serializers.CharField()
+    options = OptionAnswer(many=True)
+    warnings = WarningAnswer(many=True)
+
+
+class WouldAnswer(serializers.Serializer[Any]):
+    model = serializers.CharField()
+    chosen_because = serializers.CharField()
+    prompt = serializers.CharField()
+    negative_prompt = serializers.CharField()
+    num_frames = serializers.IntegerField()
+    fps = serializers.IntegerField()
+    steps = serializers.IntegerField()
+    cfg_scale = serializers.FloatField()
+    width = serializers.IntegerField(allow_null=True)
+    height = serializers.IntegerField(allow_null=True)
+    seed = serializers.IntegerField(allow_null=True, help_text="Null: a random one.")
+    reserved_usd = serializers.FloatField()
+
+
+class DryRunAnswer(serializers.Serializer[Any]):
+    dry_run = serializers.BooleanField()
+    estimate = Foretold()
+    warnings = WarningAnswer(many=True)
+    would = WouldAnswer()
+
+
+class FinalAnswer(OptionAnswer):
+    num_frames = serializers.IntegerField()
+    fps = serializers.IntegerField()
+    steps = serializers.IntegerField()
+    cfg_scale = serializers.FloatField()
+    size = serializers.CharField(allow_null=True)
+    seed = serializers.IntegerField()
+    difference_usd = serializers.FloatField(help_text="What it costs more than the draft did.")
+
+
+class FinalsAnswer(serializers.Serializer[Any]):
+    is_draft = serializers.BooleanField(help_text="A preview, or made in fewer steps than usual.")
+    results = FinalAnswer(many=True)
 
 
 class TokenAnswer(serializers.Serializer[Any]):

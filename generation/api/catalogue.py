@@ -15,8 +15,9 @@ class Models(APIView):
         tags=["models"],
         operation_id="list_models",
         summary="Models with everything they take",
-        description="A request without `model` uses the first that is available.",
+        description="A request without `model` uses the one that your rule chooses; without a rule, the first that is "
+        "available and not the cloud.",
         responses=ModelsAnswer,
     )
     def get(self, request: UserRequest) -> Response:
-        return Response({"results": [describe.model(row) for row in queries.visible_models(request.user)]})
+        return Response({"results": describe.models(list(queries.visible_models(request.user)))})

@@ -5,14 +5,17 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from django.db.models.fields.json import KT
 from django.urls import reverse
 from rest_framework.request import Request
 
 from generation import queries
 from generation.models import ApiToken, Attempt, Preset, PreviewFrame, SourceImage, Status, VideoJob, VideoModel
 from generation.queries import JobState
-from generation.services.jobs import SIZE_STEP, is_runnable
+from generation.services.drafts import Final
+from generation.services.jobs import SIZE_STEP
 from generation.services.links import link
+from generation.services.options import runnable
 
 Answer = dict[str, Any]
 
@@ -21,12 +24,12 @@ TOKEN_ID_CHARS = 20
 
 def jobs(rows: Sequence[VideoJob], request: Request) -> list[Answer]:
     """Rows from `queries.jobs_of` as answers."""
-    states, timings = queries.states_of(rows), _timings(rows)
+    states, tries = queries.states_of(rows), _last_tries(rows)
     framed = _with_frame(rows)
     return [
         _job(row, states[row.pk])
         | _links(row, request, has_frame=row.pk in framed)
-        | {"timings": timings.get(row.pk, {}), "attempts": row.attempts_made}
+        | {"attempts": row.attempts_made, **tries.get(row.pk, _UNTRIED)}
         for row in rows
     ]
 
@@ -56,12 +59,51 @@ def _job(row: VideoJob, state: JobState) -> Answer:
         "seed": row.seed,
         "image_id": str(row.image_id) if row.image_id else None,
         "image_url": row.image_url or None,
-        "cost_usd": float(row.cost_usd),
+        **_money(row),
+        "chosen_because": row.chosen_because,
+        "parent_id": str(row.parent_id) if row.parent_id else None,
         "error": {"code": row.error_code, "message": row.error_message} if row.status == Status.FAILED else None,
         "created_at": moment(row.created_at),
         "started_at": moment(row.started_at),
         "finished_at": moment(row.finished_at),
         "elapsed_s": state.elapsed_s,
+    }
+
+
+def _money(row: VideoJob) -> Answer:
+    names = ("cost_usd", "direct_usd", "share_usd", "reserved_usd")
+    amounts = {name: round(float(getattr(row, name)), 4) for name in names}
+    return amounts | {"cost_is_final": row.cost_is_final, "estimate": row.estimate or None}
+
+
+def would(row: VideoJob, *, random_seed: bool) -> Answer:
+    """What a dry run would have made."""
+    return {
+        "model": row.model.slug,
+        "chosen_because": row.chosen_because,
+        "prompt": row.prompt,
+        "negative_prompt": row.negative_prompt,
+        "num_frames": row.frames,
+        "fps": row.fps,
+        "steps": row.steps,
+        "cfg_scale": row.cfg_scale,
+        "width": row.width,
+        "height": row.height,
+        "seed": None if random_seed else row.seed,
+        "reserved_usd": round(float(row.reserved_usd), 4),
+    }
+
+
+def final(row: Final) -> Answer:
+    chosen = row.option.settings
+    return row.option.as_json() | {
+        "num_frames": chosen.frames,
+        "fps": chosen.fps,
+        "steps": chosen.steps,
+        "cfg_scale": chosen.cfg_scale,
+        "size": f"{chosen.width}x{chosen.height}" if chosen.width and chosen.height else None,
+        "seed": chosen.seed,
+        "difference_usd": round(float(row.difference_usd), 4),
     }
 
 
@@ -80,13 +122,19 @@ def _link(key: str, request: Request, content_type: str = "") -> str | None:
     return request.build_absolute_uri(link(key, content_type=content_type)) if key else None
 
 
-def _timings(rows: Sequence[VideoJob]) -> dict[UUID, dict[str, float]]:
-    """Of each job's last attempt; a job that was never tried costs no query."""
-    tried = [row.pk for row in rows if row.attempts_made]
+_UNTRIED: Answer = {"timings": {}, "prompt_used": None, "drift": []}
+
+
+def _last_tries(rows: Sequence[VideoJob]) -> dict[UUID, Answer]:
+    """What each job's last attempt tells; a job that was never tried costs no query."""
+    tried = {row.pk: row.prompt for row in rows if row.attempts_made}
     if not tried:
         return {}
-    attempts = Attempt.objects.filter(job__in=tried).order_by("number").values_list("job_id", "timings")
-    return dict(attempts)
+    attempts = Attempt.objects.filter(job__in=tried).order_by("number").annotate(used=KT("engine_metadata__prompt"))
+    return {
+        pk: {"timings": timings, "prompt_used": used if used and used != tried[pk] else None, "drift": drift}
+        for pk, timings, used, drift in attempts.values_list("job_id", "timings", "used", "drift")
+    }
 
 
 def _with_frame(rows: Sequence[VideoJob]) -> set[UUID]:
@@ -108,16 +156,24 @@ def image(row: SourceImage, request: Request) -> Answer:
     }
 
 
-def model(row: VideoModel) -> Answer:
+def models(rows: Sequence[VideoModel]) -> list[Answer]:
+    ready = runnable(rows)
+    return [_model(row, available=row.pk in ready) for row in rows]
+
+
+def _model(row: VideoModel, *, available: bool) -> Answer:
     return {
         "model": row.slug,
         "name": row.name,
         "summary": row.summary,
         "provider": row.provider,
         "rating": row.rating,
-        "available": is_runnable(row),
+        "family": row.family,
+        "available": available,
+        "price": _price(row),
         "licence": {"name": row.licence_name, "url": row.licence_url, "commercial_use": row.commercial_use},
         "num_frames": _range(row, "frames") | {"step": row.frames_step},
+        "frame_choices": row.frame_choices,
         "fps": _range(row, "fps") | {"step": 1},
         "steps": _range(row, "steps") | {"step": 1},
         "cfg_scale": _range(row, "cfg"),
@@ -130,6 +186,17 @@ def model(row: VideoModel) -> Answer:
         },
         "negative_prompt": row.default_negative_prompt,
         "typical_seconds": row.typical_seconds,
+    }
+
+
+def _price(row: VideoModel) -> Answer | None:
+    if row.price_usd is None:
+        return None
+    return {
+        "usd": float(row.price_usd),
+        "unit": row.price_unit,
+        "by_resolution": {name: float(usd) for name, usd in row.price_by_resolution.items()},
+        "seen_on": row.price_seen_on.isoformat() if row.price_seen_on else None,
     }
 
 

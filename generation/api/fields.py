@@ -91,9 +91,11 @@ class FiniteNumberField(serializers.FloatField):
 
 
 class SwitchField(serializers.BooleanField):
-    """true or false (not "yes", not 1)."""
+    """true or false (not "yes", not 1); in a form, these words."""
 
     def to_internal_value(self, data: Any) -> bool:
+        if _is_form(self) and data in ("true", "false"):
+            return bool(data == "true")
         if not isinstance(data, bool):
             self.fail("invalid", input=data)
         return data

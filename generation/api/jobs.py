@@ -8,13 +8,13 @@ from django.http import HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404
 from django.urls import reverse
 from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from generation import queries
 from generation.api import describe, submitting
-from generation.api.answers import ErrorAnswer, EstimateAnswer, JobAnswer, JobPage
+from generation.api.answers import DryRunAnswer, ErrorAnswer, JobAnswer, JobPage
 from generation.api.base import (
     IDEMPOTENCY_KEY,
     LOCATION,
@@ -25,8 +25,6 @@ from generation.api.base import (
 )
 from generation.api.pagination import page
 from generation.api.serializers import (
-    EstimateForm,
-    EstimateRequest,
     JobFilter,
     RetryRequest,
     VideoForm,
@@ -35,15 +33,24 @@ from generation.api.serializers import (
 from generation.errors import EngineNotConfigured
 from generation.models import PreviewFrame, Provider, Status, VideoJob
 from generation.services import jobs
-from generation.services.estimate import estimate_job
 from generation.streams import ALL_JOBS, stream_token
 from i2v_site.api import AnyAccept
 
 _TAG = ["jobs"]
 _VIDEO_BODY = {"application/json": VideoRequest, "multipart/form-data": VideoForm}
 _SUBMIT_PARAMETERS = [IDEMPOTENCY_KEY, PREFER, LOCATION]
-_NO_PICTURE = OpenApiResponse(ErrorAnswer, description="You have no picture with this `image_id`.")
+NO_PICTURE = OpenApiResponse(ErrorAnswer, description="You have no picture with this `image_id`.")
 _MISMATCH = OpenApiResponse(ErrorAnswer, description="This Idempotency-Key was used for a different request.")
+CAP_REACHED = OpenApiResponse(
+    ErrorAnswer, description="`cap_reached`: it may cost more than a cap on money leaves. Nothing was stored."
+)
+_JOB_OR_DRY_RUN = OpenApiResponse(
+    PolymorphicProxySerializer("JobOrDryRun", [JobAnswer, DryRunAnswer], resource_type_field_name=None),
+    description="The job, when `Prefer: wait` was given and it is over; or what a dry run found.",
+)
+_REFUSALS = {402: CAP_REACHED, 404: NO_PICTURE, 422: _MISMATCH}
+_RULE = "Without `model`, your rule chooses it (see `rule`); the job's `chosen_because` says why. "
+_DRY = "`dry_run`: true checks everything, picture and caps too, and stores and spends nothing."
 
 
 class GenerateVideo(FormOrJsonView):
@@ -53,22 +60,25 @@ class GenerateVideo(FormOrJsonView):
         tags=["swarmui"],
         operation_id="generate_video",
         summary="Make a video on SwarmUI",
-        description="The model is the first one that SwarmUI renders, unless `model` names another.",
+        description="The model is the first one that SwarmUI renders, unless `model` names another. A `rule` in the "
+        "request chooses within that model's family. " + _DRY,
         parameters=_SUBMIT_PARAMETERS,
         request=_VIDEO_BODY,
-        responses={202: JobAnswer, 200: JobAnswer, 404: _NO_PICTURE, 422: _MISMATCH},
+        responses={202: JobAnswer, 200: _JOB_OR_DRY_RUN, **_REFUSALS},
     )
     def post(self, request: UserRequest) -> Response:
-        return submitting.submit(request, status=202, default_model=_first_on_swarmui(request))
+        return submitting.submit(request, status=202, default=_first_on_swarmui)
 
 
-def _first_on_swarmui(request: UserRequest) -> str:
-    model = (
-        queries.visible_models(request.user).filter(provider=Provider.SWARMUI).values_list("slug", flat=True).first()
-    )
+def _first_on_swarmui(request: UserRequest, values: dict[str, Any]) -> None:
+    """Name the first model of SwarmUI, or only its family when the request brings a rule to choose by."""
+    model = queries.visible_models(request.user).filter(provider=Provider.SWARMUI).first()
     if model is None:
         raise EngineNotConfigured("No SwarmUI model is enabled. Ask an operator, or use POST /api/jobs.", field="model")
-    return model
+    if not values.get("rule") or not model.family:
+        values["model"] = model.slug
+    elif not values.get("family"):
+        values["family"] = model.family
 
 
 class Jobs(FormOrJsonView):
@@ -94,10 +104,10 @@ class Jobs(FormOrJsonView):
         tags=_TAG,
         operation_id="submit_job",
         summary="Make a video",
-        description="The model is the first one that can run, unless `model` names another.",
+        description=_RULE + _DRY,
         parameters=_SUBMIT_PARAMETERS,
         request=_VIDEO_BODY,
-        responses={201: JobAnswer, 200: JobAnswer, 404: _NO_PICTURE, 422: _MISMATCH},
+        responses={201: JobAnswer, 200: _JOB_OR_DRY_RUN, **_REFUSALS},
     )
     def post(self, request: UserRequest) -> Response:
         return submitting.submit(request, status=201)
@@ -156,7 +166,7 @@ class RetryJob(APIView):
         description="A new job with the settings of this one: an ended one with the same seed, any with `new_seed`.",
         parameters=[LOCATION],
         request=RetryRequest,
-        responses={201: JobAnswer},
+        responses={201: JobAnswer, 402: CAP_REACHED},
     )
     def post(self, request: UserRequest, pk: UUID) -> Response:
         job = own_job(request, pk)
@@ -224,22 +234,3 @@ def _to_stream(token: str) -> HttpResponse:
     answer = HttpResponseRedirect(f"{settings.LIVE_URL}/events?token={token}", headers={"Cache-Control": "no-store"})
     answer.status_code = 307
     return answer
-
-
-class Estimate(FormOrJsonView):
-    @extend_schema(
-        tags=_TAG,
-        operation_id="estimate_job",
-        summary="How long a video would take",
-        description="Takes what POST /api/jobs takes and stores nothing.",
-        request={"application/json": EstimateRequest, "multipart/form-data": EstimateForm},
-        responses={200: EstimateAnswer, 404: _NO_PICTURE},
-    )
-    def post(self, request: UserRequest) -> Response:
-        values = checked(EstimateRequest, request.data)
-        image_id = values.pop("image_id", None)
-        values.pop("image", None)  # only its shape matters here, and that decides the size at submit
-        values.setdefault("prompt", "")
-        image = submitting.own_picture(request, image_id) if image_id else None
-        found = estimate_job(owner=request.user, request=submitting.bare_request(values, image))
-        return Response({"seconds": found.seconds, "wait_seconds": found.wait_seconds, "basis": found.basis})

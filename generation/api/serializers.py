@@ -16,7 +16,7 @@ from generation.api.fields import (
     TextField,
     WholeNumberField,
 )
-from generation.models import Status
+from generation.models import Preferences, Status
 from generation.services.jobs import MAX_SEED
 
 _MAX_COUNT = 100_000
@@ -76,9 +76,26 @@ class VideoSettings(Settings):
         return attrs
 
 
+def _rule() -> serializers.ChoiceField:
+    return serializers.ChoiceField(
+        choices=Preferences.Rule.choices,
+        required=False,
+        allow_null=True,
+        help_text="Who chooses when no `model` is named. Left out: what you have set. Only `cheapest` and `soonest` "
+        "ever choose the cloud; the job's `chosen_because` says why.",
+    )
+
+
 class VideoRequest(VideoSettings):
     """One picture (`image_id`, `image` or `image_url`), a prompt, and settings."""
 
+    rule = _rule()
+    family = serializers.SlugField(
+        required=False, allow_null=True, max_length=50, help_text="The rule chooses among the models of this family."
+    )
+    dry_run = SwitchField(
+        required=False, default=False, help_text="True: everything is checked, nothing is stored and nothing is spent."
+    )
     prompt = TextField(max_length=settings.PROMPT_MAX_CHARS, help_text="What shall happen in the video.")
     image_id = IdField(required=False, allow_null=True, help_text="A picture from /api/images.")
     image = PictureField(required=False, help_text="A picture as a data URL (data:image/png;base64,...).")
@@ -119,6 +136,14 @@ class RetryRequest(StrictSerializer):
     new_seed = SwitchField(
         required=False, default=False, help_text="True: another video with the same settings and a new seed."
     )
+
+
+class FinalRequest(StrictSerializer):
+    model = serializers.SlugField(
+        required=False, allow_null=True, max_length=50, help_text="Left out: the rule chooses."
+    )
+    steps = _count("Left out: as many as the model usually takes.")
+    rule = _rule()
 
 
 class ImageRequest(StrictSerializer):

@@ -1,7 +1,10 @@
 """From a request's body to a job, once per Idempotency-Key."""
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
+from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 from django.urls import reverse
@@ -14,27 +17,65 @@ from generation.api.idempotency import Answer
 from generation.api.serializers import VideoRequest
 from generation.errors import UnknownPicture
 from generation.models import SourceImage, VideoJob
+from generation.services import rules
 from generation.services.intake import store_data_url, store_picture
-from generation.services.jobs import JobRequest, submit_job
+from generation.services.jobs import JobRequest
+from generation.services.trying import picture_shape, try_out
+from generation.services.weighing import weigh
 
 
-def submit(request: UserRequest, *, status: int, default_model: str | None = None) -> Response:
-    """Create the job that the body asks for and answer with `status`; 200 when waiting for its end was worth it."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wish:
+    """A request as the body gives it, with the rule that may choose its model."""
+
+    request: JobRequest
+    rule: str | None = None
+    family: str | None = None
+    unkept: SourceImage | None = None  # the picture of a dry run, which only has a shape
+
+    def chosen(self, owner: User) -> tuple[JobRequest, str]:
+        """The request with a model, and why it is this one. Raises what `rules.choose` raises."""
+        choice = rules.choose(owner=owner, request=self.request, rule=self.rule, family=self.family)
+        return replace(self.request, model=choice.slug), choice.because
+
+
+# From the request's body (its rule is known by then) to the model that is used when none is named, or to its family.
+Default = Callable[[UserRequest, dict[str, Any]], None]
+
+
+def submit(request: UserRequest, *, status: int, default: Default | None = None) -> Response:
+    """Create the job that the body asks for and answer with `status`; 200 when waiting for its end was worth it.
+
+    `default` may fill in a model or a family where the body names no model. A dry run is a 200 and leaves no trace.
+    """
+    if _is_dry(request):
+        return _dry_run(request, _values(request, default))
     key = idempotency.key_of(request)
     answer = idempotency.recall(key) if key else None
     if answer is None:
-        answer = _answer(request, key, status, default_model)
+        answer = _answer(request, key, status, _values(request, default))
     return _response(request, answer)
 
 
-def _answer(request: UserRequest, key: idempotency.Key | None, status: int, default_model: str | None) -> Answer:
+def _is_dry(request: UserRequest) -> bool:
+    # Looked up before the body is checked: a repeated request is recalled without checking it again.
+    return isinstance(request.data, Mapping) and request.data.get("dry_run") in (True, "true")
+
+
+def _values(request: UserRequest, default: Default | None) -> dict[str, Any]:
     values = checked(VideoRequest, request.data)
-    values["model"] = values.get("model") or default_model
+    if default is not None and not values.get("model"):
+        default(request, values)
+    return values
+
+
+def _answer(request: UserRequest, key: idempotency.Key | None, status: int, values: dict[str, Any]) -> Answer:
     # Decoding a picture takes its time, so it happens before the transaction.
-    wish = job_request(request, values)
+    wish = wish_of(request, values)
+    chosen, because = wish.chosen(request.user)
 
     def create() -> VideoJob:
-        return submit_job(owner=request.user, request=wish)
+        return rules.submit_by_rule(owner=request.user, request=chosen, because=because)
 
     def answered(job: VideoJob) -> Answer:
         return Answer(job.pk, status, describe.job(job, request))
@@ -43,9 +84,37 @@ def _answer(request: UserRequest, key: idempotency.Key | None, status: int, defa
         return idempotency.once(key, create, answered) if key else answered(create())
     except IntegrityError:
         # Deleted since it was looked up, which only the foreign key notices.
-        if wish.image:
-            own_picture(request, wish.image.pk)
+        if chosen.image:
+            own_picture(request, chosen.image.pk)
         raise
+
+
+def _dry_run(request: UserRequest, values: dict[str, Any]) -> Response:
+    wish = wish_of(request, values, keep=False)
+    chosen, because = wish.chosen(request.user)
+
+    def submitted() -> VideoJob:
+        return rules.submit_by_rule(owner=request.user, request=chosen, because=because)
+
+    def look(job: VideoJob) -> dict[str, Any]:
+        return describe.would(job, random_seed=chosen.seed == -1)
+
+    would = try_out(submitted, look, wish.unkept)
+    found = weigh(owner=request.user, request=chosen, rule=wish.rule)
+    warnings = [warning.as_json() for warning in found.warnings]
+    answer = {"dry_run": True, "estimate": found.option.estimate.as_json(), "warnings": warnings, "would": would}
+    return Response(answer)
+
+
+def wish_of(request: UserRequest, values: dict[str, Any], *, keep: bool = True) -> Wish:
+    """Checked values as a wish; a picture in the body is stored, or only looked at. Raises PictureRefused."""
+    rule, family = values.pop("rule", None), values.pop("family", None)
+    values.pop("dry_run", None)
+    picture = values.get("image")
+    if keep or not picture:
+        return Wish(request=job_request(request, values), rule=rule, family=family)
+    unkept = picture_shape(request.user, values.pop("image"))
+    return Wish(request=bare_request(values, unkept), rule=rule, family=family, unkept=unkept)
 
 
 def job_request(request: UserRequest, values: dict[str, Any]) -> JobRequest:

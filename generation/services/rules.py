@@ -88,21 +88,12 @@ def _takes(model: VideoModel, request: JobRequest) -> bool:
     return True
 
 
-def submit_by_rule(
-    *,
-    owner: User,
-    request: JobRequest,
-    rule: str | None = None,
-    family: str | None = None,
-    parent: VideoJob | None = None,
-) -> VideoJob:
-    """`submit_job` with the model that `choose` chooses; the job says why. Raises what both raise."""
-    choice = choose(owner=owner, request=request, rule=rule, family=family)
-    wish = replace(request, model=choice.slug)
-    if not choice.because:
-        return submit_job(owner=owner, request=wish, parent=parent)
+def submit_by_rule(*, owner: User, request: JobRequest, because: str = "", parent: VideoJob | None = None) -> VideoJob:
+    """`submit_job`, and the job says why a rule chose its model. Raises what `submit_job` raises."""
+    if not because:
+        return submit_job(owner=owner, request=request, parent=parent)
     with transaction.atomic():
-        job = submit_job(owner=owner, request=wish, parent=parent)
-        VideoJob.objects.filter(pk=job.pk).update(chosen_because=choice.because)
-    job.chosen_because = choice.because
+        job = submit_job(owner=owner, request=request, parent=parent)
+        VideoJob.objects.filter(pk=job.pk).update(chosen_because=because[:200])
+    job.chosen_because = because[:200]
     return job
