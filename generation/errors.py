@@ -86,3 +86,21 @@ class PresetExists(DomainError):
 class TooManyTokens(DomainError):
     code = "too_many_tokens"
     status = 409
+
+
+class WebhookAddressRefused(DomainError):
+    """An address that may not be called."""
+
+    code = "address_refused"
+
+
+class TooManyWebhooks(DomainError):
+    code = "too_many_webhooks"
+    status = 409
+
+
+class WebhookIsOff(DomainError):
+    """Nothing is sent to a webhook that is switched off."""
+
+    code = "webhook_is_off"
+    status = 409

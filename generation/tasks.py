@@ -1,6 +1,6 @@
 """django-q entry points: ids in, one service call each. Their dotted paths are a stored format."""
 
-from generation.services import intake, outputs, pulse, sweeping
+from generation.services import forgetting, intake, mails, outputs, pulse, sweeping, webhooks
 
 
 def heartbeat() -> None:
@@ -26,3 +26,21 @@ def sweep() -> None:
 
 def clean_up() -> None:
     sweeping.clean_up()
+
+
+def deliver_webhook(delivery_id: str) -> None:
+    webhooks.deliver(delivery_id=delivery_id)
+
+
+def send_mail(person_id: str) -> None:
+    mails.send(person_id=int(person_id))
+
+
+def tell_people() -> None:
+    """Rings for every webhook and mail that is due, whoever lost the first ring."""
+    webhooks.ring_due()
+    mails.ring_due()
+
+
+def forget_notices() -> None:
+    forgetting.forget()

@@ -65,6 +65,7 @@ class Migration(migrations.Migration):
                             ("job.failed", "A video failed"),
                             ("job.cancelled", "A video was cancelled"),
                             ("budget.warning", "A budget is nearly used up"),
+                            ("webhook.disabled", "A webhook was switched off"),
                             ("webhook.test", "A test that somebody asked for"),
                         ],
                         max_length=32,

@@ -18,6 +18,7 @@ class Notice(models.Model):
         FAILED = "job.failed", "A video failed"
         CANCELLED = "job.cancelled", "A video was cancelled"
         BUDGET = "budget.warning", "A budget is nearly used up"
+        SWITCHED_OFF = "webhook.disabled", "A webhook was switched off"
         PING = "webhook.test", "A test that somebody asked for"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

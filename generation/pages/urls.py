@@ -1,4 +1,4 @@
-from django.urls import path
+from django.urls import include, path
 
 from generation.pages import account, create, files, fleet, gpu, spend, staff_spend, views
 
@@ -23,6 +23,7 @@ urlpatterns = [
     path("settings/tokens", account.create_token, name="token_create"),
     path("settings/tokens/<digest_start:pk>/revoke", account.revoke_token, name="token_revoke"),
     path("settings/presets/<uuid:pk>/delete", account.delete_preset, name="preset_delete"),
+    path("", include("generation.pages.notice_urls")),
     path("files/<str:token>", files.serve_file, name="file"),
     path("spend", spend.spend, name="spend"),
     path("spend/<str:table>.csv", spend.spend_table, name="spend_csv"),

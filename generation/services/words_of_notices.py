@@ -1,0 +1,68 @@
+"""A notice in words, for the page, the list and the mail."""
+
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.urls import reverse
+
+from generation.models import Notice
+
+PROMPT_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What is shown of one notice; addresses are absolute, "" where there is none."""
+
+    title: str
+    text: str = ""
+    url: str = ""
+    path: str = ""
+    poster_url: str = ""
+
+
+def told(notice: Notice) -> Told:
+    """Asks nothing of the database: everything stands in the notice itself."""
+    if notice.kind in (Notice.Kind.SUCCEEDED, Notice.Kind.FAILED, Notice.Kind.CANCELLED):
+        return _video(notice)
+    if notice.kind == Notice.Kind.BUDGET:
+        return _budget(notice)
+    if notice.kind == Notice.Kind.SWITCHED_OFF:
+        path = reverse("webhook", args=[notice.data["webhook_id"]])
+        title = f"A webhook was switched off: {_short(str(notice.data['name']))}"
+        return Told(title=title, text=str(notice.data["reason"]), path=path, url=settings.SITE_URL + path)
+    return Told(title=notice.get_kind_display())
+
+
+_ENDED = {
+    Notice.Kind.SUCCEEDED.value: "Your video is done",
+    Notice.Kind.FAILED.value: "Your video failed",
+    Notice.Kind.CANCELLED.value: "Your video was cancelled",
+}
+
+
+def _video(notice: Notice) -> Told:
+    data = notice.data
+    path = reverse("job", args=[data["job_id"]])
+    poster = reverse("job_media", args=[data["job_id"], "poster"])
+    return Told(
+        title=f"{_ENDED[notice.kind]}: {_short(data['prompt'])}",
+        text=data["error"]["message"] if data.get("error") else "",
+        path=path,
+        url=settings.SITE_URL + path,
+        poster_url=settings.SITE_URL + poster if notice.kind == Notice.Kind.SUCCEEDED else "",
+    )
+
+
+def _budget(notice: Notice) -> Told:
+    data = notice.data
+    period = "today" if data["period"] == "day" else "this month"
+    whose = "Your budget" if data["scope"] == "person" else "The site's budget"
+    text = f"${data['used_usd']:.2f} of ${data['cap_usd']:.2f} are spent or promised {period}."
+    path = reverse("settings")
+    return Told(title=f"{whose} for {period} is nearly used up", text=text, path=path, url=settings.SITE_URL + path)
+
+
+def _short(text: str) -> str:
+    line = " ".join(text.split())
+    return line if len(line) <= PROMPT_CHARS else line[: PROMPT_CHARS - 1].rstrip() + "…"
