@@ -142,7 +142,8 @@ def choose_model(*, owner: User, slug: str | None) -> VideoModel:
         raise UnknownModel("There is no such model. GET /api/models lists them.", field="model")
     if not is_runnable(model):
         raise EngineNotConfigured(
-            f"{model.name} needs {_MISSING[model.provider]}. Ask an operator, or choose another model.", field="model"
+            f"{model.name} needs {_MISSING[Provider(model.provider)]}. Ask an operator, or choose another model.",
+            field="model",
         )
     return model
 

@@ -29,6 +29,8 @@ UNKNOWN_ENDS = frozenset(
         *("deadline_start", "deadline_silence", "deadline_total"),
     }
 )
+# Ends after an answer that held no video which we can use: paid for nothing.
+BILLED_ENDS = frozenset({"no_result", "result_host"})
 # Ended without a video, with a promise that is still open.
 _UNSETTLED = Q(status__in=(Status.FAILED, Status.CANCELLED), cost_is_final=False, reserved_usd__gt=0)
 # A holder may be about to close the promise itself.
@@ -97,10 +99,12 @@ def learn(rows: VideoJobQuerySet, *, billed: bool | None) -> None:
     with transaction.atomic():
         if job := _locked(rows.filter(_UNSETTLED)):
             attempt = _last_sent(job)
-            if attempt is not None:
-                _close_call(job, attempt, billed)
-            else:
+            if attempt is None:
                 _release(job)
+            else:
+                # Without an id nobody has seen the call at the provider: it may be billed, and may not be.
+                seen = billed is False or "request_id" in attempt.provider_ref
+                _close_call(job, attempt, billed if seen else None)
             crashpoint("money.learned")
 
 
@@ -180,7 +184,7 @@ def _decide(job: VideoJob) -> None:
 
 
 def _was_billed(job: VideoJob, attempt: Attempt) -> bool | None:
-    if attempt.result_ref:
+    if attempt.result_ref or attempt.cost_usd:
         return True
     if (told := _told(attempt)) is not None:
         return told
@@ -189,6 +193,8 @@ def _was_billed(job: VideoJob, attempt: Attempt) -> bool | None:
     else:
         failed = attempt.outcome in (Attempt.Outcome.FAILED, Attempt.Outcome.UNAVAILABLE)
         code = attempt.error_code
+    if code in BILLED_ENDS:
+        return True
     # A provider that says itself why it failed bills nothing.
     return False if failed and code not in UNKNOWN_ENDS else None
 

@@ -53,7 +53,8 @@ def _ring_for_results() -> None:
 
 def _close_attempts() -> None:
     """A job that ended while no one held it, cancelled on its way to storage, leaves an attempt open."""
-    left = Attempt.objects.filter(ended_at=None, job__status__in=TERMINAL, job__lease_token="")
+    # Open money comes first: how the attempt stood says who pays.
+    left = Attempt.objects.filter(ended_at=None, job__status__in=TERMINAL, job__lease_token="", job__cost_is_final=True)
     left.update(ended_at=timezone.now(), outcome=Attempt.Outcome.CANCELLED)
 
 
