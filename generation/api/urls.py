@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from generation.api import catalogue, images, jobs, presets, tokens, webhook_preferences, webhooks
+from generation.api import catalogue, estimates, images, jobs, presets, tokens, webhook_preferences, webhooks
 
 # A token is called by the start of its hash, which says nothing about the token.
 register_converter(tokens.DigestStart, "digest_start")
@@ -11,10 +11,11 @@ urlpatterns = [
     path("jobs/<uuid:pk>", jobs.Job.as_view(), name="api-job"),
     path("jobs/<uuid:pk>/cancel", jobs.CancelJob.as_view(), name="api-job-cancel"),
     path("jobs/<uuid:pk>/retry", jobs.RetryJob.as_view(), name="api-job-retry"),
+    path("jobs/<uuid:pk>/final", estimates.FinalOfJob.as_view(), name="api-job-final"),
     path("jobs/<uuid:pk>/preview", jobs.JobPreview.as_view(), name="api-job-preview"),
     path("jobs/<uuid:pk>/events", jobs.JobEvents.as_view(), name="api-job-events"),
     path("events", jobs.AllEvents.as_view(), name="api-events"),
-    path("estimate", jobs.Estimate.as_view(), name="api-estimate"),
+    path("estimate", estimates.Estimate.as_view(), name="api-estimate"),
     path("images", images.Images.as_view(), name="api-images"),
     path("images/<uuid:pk>", images.Image.as_view(), name="api-image"),
     path("models", catalogue.Models.as_view(), name="api-models"),
