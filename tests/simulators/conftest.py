@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.simulators.fal import FalSimulator
+from tests.simulators.fal_wire import Caller
 from tests.simulators.swarmui import SwarmSimulator
 from tests.simulators.swarmui_wire import Wire
 from tests.simulators.vastai import VastSimulator
@@ -39,3 +40,9 @@ def market(vast: VastSimulator) -> Iterator[Market]:
 def fal() -> Iterator[FalSimulator]:
     with FalSimulator(scale=0) as simulator:
         yield simulator
+
+
+@pytest.fixture
+def caller(fal: FalSimulator) -> Iterator[Caller]:
+    with Caller(fal) as hand:
+        yield hand

@@ -105,8 +105,9 @@ class Script:
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"no such knob: {name}")
-            is_list = isinstance(getattr(self, name), list)
-            setattr(self, name, [value] if is_list and not isinstance(value, list) else value)
+            if isinstance(getattr(self, name), list):
+                value = list(value) if isinstance(value, list) else [value]
+            setattr(self, name, value)
         if "seed" in changes:
             self._dice = random.Random(f"fal {self.seed}")
         self._check()
