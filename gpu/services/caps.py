@@ -14,7 +14,7 @@ from django.utils import timezone
 
 from gpu.errors import CapReached
 from gpu.models import Book, DayTotal, GpuConfig, Instance, LedgerEntry, PersonBudget, Purse
-from gpu.services.booking import ZERO, account_of, day_of
+from gpu.services.booking import ZERO, account_of, day_of, near
 
 SITE_ACCOUNTS = (str(Book.MACHINE), str(Book.CLOUD))
 PERSON, SITE = "person", "site"
@@ -166,12 +166,13 @@ def spent(accounts: tuple[str, ...], now: datetime | None = None) -> tuple[Decim
     found = DayTotal.objects.filter(account__in=accounts, day__gte=today.replace(day=1), day__lte=today).aggregate(
         day=Sum("spent_usd", filter=Q(day=today)), month=Sum("spent_usd")
     )
-    return found["day"] or ZERO, found["month"] or ZERO
+    # SQLite adds in floating point.
+    return near(found["day"] or ZERO), near(found["month"] or ZERO)
 
 
 def spent_from(accounts: tuple[str, ...], first: date) -> Decimal:
     total = DayTotal.objects.filter(account__in=accounts, day__gte=first).aggregate(usd=Sum("spent_usd"))["usd"]
-    return total or ZERO
+    return near(total or ZERO)
 
 
 def promised_to(account: str) -> Decimal:

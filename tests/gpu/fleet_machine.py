@@ -18,9 +18,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from gpu.clients.vastai import VastClient
 from gpu.clients.vastai_create import Created, CreateSpec
 from gpu.clients.vastai_offers import OfferQuery
-from gpu.models import INSTANCE_OVER, FleetStatus, GpuConfig, Host, Instance, InstanceEvent, LedgerEntry
+from gpu.models import INSTANCE_OVER, DayTotal, FleetStatus, GpuConfig, Host, Instance, InstanceEvent, LedgerEntry
 from gpu.models import InstanceState as S
-from gpu.services import ledger, machines, reconcile
+from gpu.services import audit, ledger, machines, reconcile
 from i2v_site import crashpoints
 from i2v_site.errors import DomainError
 from tests.gpu import renting
@@ -414,10 +414,11 @@ class FleetMachine(RuleBasedStateMachine):
         try:
             self.when_faults_stop_all_machines_end()
             self.the_books_hold_what_was_paid()
+            assert audit.check_ledger() == []
         finally:
             self.close()
 
     def close(self) -> None:
         self._exits.close()
-        for model in (LedgerEntry, InstanceEvent, Instance, Host, GpuConfig, FleetStatus):
-            model.objects.all().delete()
+        for model in (LedgerEntry, DayTotal, InstanceEvent, Instance, Host, GpuConfig, FleetStatus):
+            model._base_manager.all().delete()
