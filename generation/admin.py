@@ -14,6 +14,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 
 from generation.models import ApiToken, Attempt, Heartbeat, Preset, SourceImage, VideoJob, VideoModel
+from generation.services import prices
 from generation.services.intake import delete_picture
 from generation.services.jobs import cancel_job, delete_job, parse_size, retry_job
 from generation.services.links import link
@@ -76,8 +77,32 @@ class VideoModelForm(forms.ModelForm):  # type: ignore[type-arg]  # takes no par
             _check_lora(lora)
         return loras
 
+    def clean_parameters(self) -> dict[str, Any]:
+        parameters = self.cleaned_data["parameters"] or {}
+        if parameters and (found := prices.problems_of(parameters)):
+            raise forms.ValidationError(found)
+        return dict(parameters)
+
+    def clean_price_by_resolution(self) -> dict[str, str]:
+        tiers = self.cleaned_data["price_by_resolution"] or {}
+        if not prices.are_tiers(tiers):
+            raise forms.ValidationError('Prices by the shorter side, as texts: {"480p": "0.04"}.')
+        return dict(tiers)
+
+    def clean_frame_choices(self) -> list[int]:
+        choices = self.cleaned_data["frame_choices"] or []
+        if not isinstance(choices, list) or not all(type(one) is int and one > 0 for one in choices):
+            raise forms.ValidationError("A list of frame counts: [81, 161].")
+        return sorted(choices)
+
     def clean(self) -> dict[str, Any]:
         data = super().clean() or {}
+        if data.get("provider") == "fal":
+            for name in ("endpoint", "parameters", "price_usd", "price_unit"):
+                if not data.get(name) and name not in self.errors:
+                    self.add_error(name, "A model in the cloud needs this.")
+        if data.get("frame_choices") and data.get("default_frames") not in data["frame_choices"]:
+            self.add_error("default_frames", "This is none of the frame counts that it makes.")
         if data.get("provider") == "swarmui" and not data.get("high_noise_model"):
             self.add_error("high_noise_model", "A SwarmUI model needs the name of its model file.")
         sizes = data.get("sizes") or []
@@ -103,18 +128,30 @@ def _check_lora(lora: Any) -> None:
 @admin.register(VideoModel)
 class VideoModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes no parameter when it runs
     form = VideoModelForm
-    list_display = ["name", "provider", "rating", "licence", "position", "enabled"]
+    list_display = ["name", "provider", "rating", "licence", "price", "position", "enabled"]
     list_editable = ["position", "enabled"]
     list_filter = ["provider", "rating", "enabled", "commercial_use"]
     search_fields = ["name", "slug", "high_noise_model"]
     prepopulated_fields = {"slug": ["name"]}
     save_as = True
     fieldsets = [
-        (None, {"fields": ["name", "slug", "summary", "provider", "enabled", "position"]}),
+        (None, {"fields": ["name", "slug", "summary", "provider", "enabled", "position", "family"]}),
         ("Rating and licence", {"fields": ["rating", "licence_name", "licence_url", "commercial_use"]}),
         (
             "Files at SwarmUI",
             {"fields": ["high_noise_model", "low_noise_model", "swap_percent", "loras", "architecture"]},
+        ),
+        (
+            "In the cloud",
+            {
+                "fields": [
+                    "endpoint",
+                    "parameters",
+                    ("price_usd", "price_unit", "price_seen_on"),
+                    "price_by_resolution",
+                ],
+                "description": "An endpoint of fal.ai, how our settings are called there, and what fal.ai takes.",
+            },
         ),
         ("Sampling", {"fields": ["sampler", "scheduler", "allow_prompt_syntax", "default_negative_prompt"]}),
         ("Sizes", {"fields": ["sizes", ("min_side", "max_side", "max_pixels")]}),
@@ -123,14 +160,20 @@ class VideoModelAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # takes no p
             {
                 "fields": [
                     ("default_frames", "min_frames", "max_frames", "frames_step"),
+                    "frame_choices",
                     ("default_fps", "min_fps", "max_fps"),
                     ("default_steps", "min_steps", "max_steps"),
                     ("default_cfg", "min_cfg", "max_cfg"),
                     "typical_seconds",
+                    "prompt_reads_chars",
                 ]
             },
         ),
     ]
+
+    @admin.display(description="Price", ordering="price_usd")
+    def price(self, row: VideoModel) -> str:
+        return f"${row.price_usd.normalize():f} {row.get_price_unit_display()}" if row.price_usd else NOTHING
 
     @admin.display(description="Licence", ordering="licence_name")
     def licence(self, row: VideoModel) -> str:

@@ -295,6 +295,8 @@ FAL_REST_URL = env.url("FAL_REST_URL", "https://rest.fal.ai")
 FAL_API_URL = env.url("FAL_API_URL", "https://api.fal.ai")
 # Exact host:port of a stand-in for fal.ai inside the operator's network (the simulator); all others must be fal's.
 FAL_PRIVATE_HOSTS = env.words("FAL_PRIVATE_HOSTS")
+# Videos that may be at fal.ai at once; the account's own limit holds besides (2 for a new one, fal queues the rest).
+FAL_CONCURRENCY = env.number("FAL_CONCURRENCY", 10, least=1, most=1000)
 # How the picture gets there: "upload" to fal's storage, or a "link" to ours that is good for a few hours (needs S3).
 FAL_PICTURES = env.text("FAL_PICTURES", "upload")
 if FAL_PICTURES not in ("upload", "link"):

@@ -22,6 +22,7 @@ urlpatterns = [
     path("account/", include("allauth.urls")),
     path("api/schema", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
+    path("", include("generation.api.hook_urls")),
     path("api/", include("gpu.api.urls")),
     path("api/", include("generation.api.urls")),
     path("", include("generation.pages.urls")),

@@ -15,6 +15,7 @@ from django.utils import timezone
 from generation.models import Attempt, Provider, Status, VideoJob
 from generation.services import jobs
 from gpu.services import config
+from gpu.services.whose import machine_at
 from i2v_site import queue
 
 
@@ -41,6 +42,7 @@ class Room:
     total: int
     preview: int
     endpoints: list[str] = field(default_factory=list)  # SwarmUI servers that may be given work
+    fal: bool = False  # whether fal.ai may be given work
 
 
 # Another look for a picture is asked for when the first ring was lost.
@@ -95,7 +97,11 @@ def _resume(job: VideoJob, owner: str) -> Claim | None:
 def _fresh(owner: str, room: Room) -> list[Claim]:
     claims: list[Claim] = []
     seats = free_seats(room.endpoints)
-    wanted = {Provider.PREVIEW: room.preview, Provider.SWARMUI: sum(seats.values())}
+    wanted = {
+        Provider.PREVIEW: room.preview,
+        Provider.SWARMUI: sum(seats.values()),
+        Provider.FAL: free_calls() if room.fal else 0,
+    }
     for provider, places in wanted.items():
         for job in _next_jobs(provider, min(places, room.total - len(claims))):
             endpoint = max(seats, key=lambda url: seats[url]) if provider == Provider.SWARMUI else ""
@@ -104,6 +110,12 @@ def _fresh(owner: str, room: Room) -> list[Claim]:
                 if endpoint:
                     seats[endpoint] -= 1
     return claims
+
+
+def free_calls() -> int:
+    """How many more videos may be at fal.ai at once, in all; counted like seats."""
+    running = Attempt.objects.filter(ended_at=None, engine=Provider.FAL).exclude(job__status=Status.STORING)
+    return max(0, int(settings.FAL_CONCURRENCY) - running.count())
 
 
 def free_seats(endpoints: list[str]) -> dict[str, int]:
@@ -142,7 +154,8 @@ def _take(job: VideoJob, owner: str, endpoint: str) -> Claim | None:
         number=job.attempts.count() + 1,
         nonce=uuid.uuid4().hex,
         engine=job.model.provider,
-        endpoint=endpoint,
+        endpoint=endpoint or job.model.endpoint,
+        machine=machine_at(endpoint),
         timings={"queued": round((timezone.now() - (job.next_attempt_at or job.created_at)).total_seconds(), 3)},
     )
     job.refresh_from_db(fields=["attempts_made", "width", "height"])

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 import uuid
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -16,8 +17,8 @@ from django.db import close_old_connections
 
 from generation import providers
 from generation.engines.base import Engine
-from generation.models import Provider, Status
-from generation.services import claims, fleet_bell, pulse, rendering, sweeping
+from generation.models import Attempt, Provider, Status
+from generation.services import claims, fleet_bell, prices, pulse, rendering, sweeping
 from generation.services import held as rows
 from generation.services.claims import Claim, Mode, Room
 from generation.services.held import Held
@@ -31,6 +32,7 @@ FLUSH_S = 1.0
 BEAT_S = 10.0
 FLEET_S = 5.0
 CLAIM_BATCH = 32  # in one transaction: a thousand at once would keep every other writer waiting for seconds
+OUTCOME_MARGIN_S = 300
 REST_S = 10.0  # an endpoint that could not be reached gets no new work for so long
 
 
@@ -77,10 +79,11 @@ class Dispatcher:
     def _claim(self) -> list[Claim]:
         now = time.monotonic()
         endpoints = [end.url for end in config.endpoints() if self._resting.get(end.url, 0) < now]
-        previews = sum(run.held.claim.job.model.provider == Provider.PREVIEW for run in self._running.values())
+        used = Counter(run.held.claim.attempt.engine for run in self._running.values())
         room = Room(
             total=min(CLAIM_BATCH, self.max_renders - len(self._running)),
-            preview=settings.PREVIEW_PROCESSES - previews,
+            preview=settings.PREVIEW_PROCESSES - used[Provider.PREVIEW],
+            fal=self._resting.get(Provider.FAL, 0) < now and prices.fal_ready(),
             endpoints=endpoints,
         )
         return claims.claim_jobs(owner=self.name, room=room)
@@ -91,14 +94,15 @@ class Dispatcher:
             engine = await sync_to_async(self._engine)(attempt.engine, attempt.endpoint)
             await rendering.drive(held, engine, self._previews)
             if held.unavailable:
-                self._resting[attempt.endpoint] = time.monotonic() + REST_S
+                self._resting[_server_of(attempt)] = time.monotonic() + REST_S
         except Exception:
             log.exception("job %s: could not be settled; its lease will lapse", held.claim.job.pk)
         finally:
             self._running.pop(held.token, None)
 
     def _engine(self, provider: str, endpoint: str) -> Engine:
-        key = (provider, endpoint)
+        # One account at fal.ai, whatever the model is: one engine.
+        key = (provider, "" if provider == Provider.FAL else endpoint)
         if key not in self._engines:
             self._engines[key] = providers.engine_for(provider, endpoint)
         return self._engines[key]
@@ -110,7 +114,10 @@ class Dispatcher:
             return
         await sync_to_async(rows.flush)([run.held for run in running])
         await sync_to_async(self._renew)(running)
+        told = await sync_to_async(rows.evidence_of)([run.held for run in running])
         for run in running:
+            if run.held.token in told:
+                run.held.hear(told[run.held.token])
             self._watch(run)
 
     def _renew(self, running: list[Running]) -> None:
@@ -168,11 +175,21 @@ async def _every(seconds: float, act: Callable[[], Awaitable[None]], stop: async
                 await stop.wait()
 
 
+def _server_of(attempt: Attempt) -> str:
+    """What rests when it could not be reached: one SwarmUI server, or all of fal.ai."""
+    return str(Provider.FAL if attempt.engine == Provider.FAL else attempt.endpoint)
+
+
 def _passed_deadline(held: Held) -> str:
     """Our own clock decides: SwarmUI's deadlines are a week long."""
     if held.claim.mode is Mode.CLEAN_UP:
         return ""
     age = held.age_s
+    if held.claim.attempt.engine == Provider.FAL and held.claim.attempt.sent_at:
+        # It is paid for: silence and a long line are no reason to give it up. While it is not known what became of
+        # the call, the engine itself decides when it has waited long enough for evidence.
+        patience_s = max(settings.TOTAL_DEADLINE_SECONDS, settings.FAL_OUTCOME_MINUTES * 60 + OUTCOME_MARGIN_S)
+        return "deadline_total" if age > patience_s else ""
     if age > settings.TOTAL_DEADLINE_SECONDS:
         return "deadline_total"
     if time.monotonic() - held.last_sign > settings.SILENCE_DEADLINE_SECONDS:

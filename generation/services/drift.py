@@ -42,8 +42,10 @@ def _size(expects: Mapping[str, Any], facts: Facts) -> str:
     if not width or not height:
         return ""
     aspect_off = abs((facts.width / facts.height) / (width / height) - 1)
-    wanted = expects.get("shorter_side") or (min(width, height) if expects.get("exact_size") else 0)
-    side_off = abs(min(facts.width, facts.height) / wanted - 1) if wanted else 0
+    # A square of a "720p" model may have sides of 720 or the pixels of 1280x720: both are what was asked for.
+    wanted = [side for side in (expects.get("shorter_side"), min(width, height)) if side]
+    named = "shorter_side" in expects or "exact_size" in expects
+    side_off = min(abs(min(facts.width, facts.height) / side - 1) for side in wanted) if named else 0
     if aspect_off <= ASPECT_TOLERANCE and side_off <= SIDE_TOLERANCE:
         return ""
     return f"{width}x{height} was asked for; the video is {facts.width}x{facts.height}."

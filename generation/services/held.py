@@ -1,9 +1,11 @@
 """What a dispatcher knows of the attempts that it drives, and how that reaches the rows: in batches, once a second."""
 
+import asyncio
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.db import connection, transaction
@@ -48,6 +50,8 @@ class Held:
     stop_reason: str = ""  # "over", "lost", "shutdown" or a deadline's code
     stopping: bool = False
     unavailable: bool = False  # the engine could not be reached; its server should rest
+    evidence: dict[str, Any] = field(default_factory=dict)  # what a verified webhook brought
+    told: asyncio.Event = field(default_factory=asyncio.Event)  # set when there is evidence
 
     @property
     def age_s(self) -> float:
@@ -57,6 +61,15 @@ class Held:
     @property
     def token(self) -> str:
         return self.claim.token
+
+    @property
+    def awaits_evidence(self) -> bool:
+        return self.claim.attempt.engine == Provider.FAL and not self.evidence
+
+    def hear(self, evidence: dict[str, Any]) -> None:
+        """Call it on the event loop: whoever waits for evidence goes on at once."""
+        self.evidence = evidence
+        self.told.set()
 
     def note(self, progress: Progress) -> None:
         """Take in one sign of life; what is shown never goes backwards."""
@@ -113,13 +126,25 @@ def standing(tokens: list[str]) -> dict[str, str]:
     return dict(VideoJob.objects.filter(lease_token__in=tokens).values_list("lease_token", "status"))
 
 
+def evidence_of(held: Iterable[Held]) -> dict[str, dict[str, Any]]:
+    """What webhooks have brought about attempts that wait for it, by the holder's token; one query."""
+    waiting = {item.claim.attempt.pk: item.token for item in held if item.awaits_evidence}
+    if not waiting:
+        return {}
+    found = Attempt.objects.filter(pk__in=waiting).exclude(evidence_at=None).values_list("pk", "evidence")
+    return {waiting[pk]: evidence for pk, evidence in found if evidence}
+
+
 def save_sending(held: Held, ref: ProviderRef, request_sent: dict[str, Any]) -> None:
-    """Commit how to find this render before anything is sent. Raises LeaseLost."""
+    """Commit how to find this render before anything is sent. Raises LeaseLost.
+
+    What identifies a render that was sent already is kept also when its job is over: it has to be stopped.
+    """
     attempt = held.claim.attempt
     now = timezone.now()
     with transaction.atomic():
-        rows = VideoJob.objects.select_for_update().held_with(held.token).filter(status=Status.RENDERING)
-        if not rows.exists():
+        rows = VideoJob.objects.select_for_update().held_with(held.token)
+        if not (rows if attempt.sent_at else rows.filter(status=Status.RENDERING)).exists():
             raise LeaseLost
         Attempt.objects.filter(pk=attempt.pk, ended_at=None).update(
             provider_ref=ref, request_sent=request_sent, sent_at=attempt.sent_at or now
@@ -137,8 +162,13 @@ def to_storing(held: Held, result: RenderResult) -> None:
     with transaction.atomic():
         if not VideoJob.objects.held_with(held.token).filter(status=Status.RENDERING).update(**values):
             raise LeaseLost
+        told = {} if result.cost_usd is None else {"cost_usd": result.cost_usd}
         Attempt.objects.filter(pk=attempt.pk).update(
-            result_ref=result.ref, engine_metadata=result.metadata, timings=attempt.timings | held.timings
+            result_ref=result.ref,
+            engine_metadata=result.metadata,
+            drift=list(result.drift),
+            timings=attempt.timings | held.timings,
+            **told,
         )
         PreviewFrame.objects.filter(job=held.claim.job).delete()
         queue.ring("generation.tasks.store_result", str(attempt.pk))
@@ -156,9 +186,11 @@ def give_back(held: Held, *, pause_s: float, message: str, counted: bool, outcom
         _end_attempt(held, outcome=outcome, code=code, message=message)
 
 
-def fail(held: Held, *, code: str, message: str) -> None:
-    """The end of the job and of this attempt, with the reason."""
+def fail(held: Held, *, code: str, message: str, cost_usd: Decimal | None = None) -> None:
+    """The end of the job and of this attempt, with the reason; `cost_usd`: what the provider takes all the same."""
     with transaction.atomic():
+        if cost_usd:
+            Attempt.objects.filter(pk=held.claim.attempt.pk).update(cost_usd=cost_usd)
         if not jobs.fail_job(job_id=held.claim.job.pk, token=held.token, code=code, message=message):
             raise LeaseLost
         _end_attempt(held, outcome=Attempt.Outcome.FAILED, code=code, message=message)

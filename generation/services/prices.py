@@ -1,5 +1,6 @@
 """What a video costs in the cloud, by the catalogue's prices, and whether the cloud may be used at all."""
 
+import re
 from collections.abc import Mapping
 from decimal import ROUND_UP, Decimal
 from typing import Any
@@ -46,3 +47,18 @@ def fal_ready() -> bool:
 def runs_in_the_cloud(model: VideoModel) -> bool:
     """Whether a row of fal.ai can be used now: there is a key, and its parameters make sense."""
     return model.provider == Provider.FAL and fal_ready() and not problems(model.parameters)
+
+
+def problems_of(parameters: object) -> list[str]:
+    """Why a row's `parameters` cannot be used, in words; nothing when they can."""
+    return problems(parameters)
+
+
+def are_tiers(prices: object) -> bool:
+    """Whether a row's `price_by_resolution` can be used."""
+    if not isinstance(prices, dict):
+        return False
+    return all(
+        re.fullmatch(r"[0-9]{3,4}[pP]?", str(tier)) and re.fullmatch(r"[0-9]{1,4}(\.[0-9]{1,6})?", str(price))
+        for tier, price in prices.items()
+    )

@@ -6,6 +6,8 @@ import logging
 import random
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -27,9 +29,9 @@ from generation.engines.base import (
     RenderRequest,
     RenderResult,
 )
-from generation.models import Attempt, SourceImage
+from generation.models import Attempt, Provider, SourceImage
+from generation.services import evidence, handing_over, intake
 from generation.services import held as rows
-from generation.services import intake
 from generation.services.claims import Mode
 from generation.services.held import Held, LeaseLost
 from i2v_site.crashpoints import crashpoint
@@ -67,6 +69,12 @@ class AttemptReporter:
         if progress.preview:
             self._previews.offer(self._held.claim.job.pk, progress.preview)
 
+    async def evidence(self, timeout_s: float) -> dict[str, Any] | None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._held.told.wait()
+        return self._held.evidence or None
+
 
 async def drive(held: Held, engine: Engine, previews: PreviewSink) -> None:
     """Bring one attempt to its end. Stops by itself when cancelled with `held.stop_reason` set; never raises."""
@@ -96,7 +104,7 @@ async def _result(held: Held, engine: Engine, previews: PreviewSink) -> RenderRe
                 return await engine.recover(request, held.ref, reporter)
             return await engine.render(request, reporter)
         except EngineSilent as exc:
-            # The outcome is unknown and the render may go on: only looking is allowed, until a deadline ends it.
+            # It was sent and may go on: only looking is allowed, until a deadline ends it.
             held.say(exc.message)
             await asyncio.sleep(LOOK_AGAIN_S)
 
@@ -124,7 +132,22 @@ def request_of(held: Held) -> RenderRequest:
         sampler=model.sampler,
         scheduler=model.scheduler,
         allow_prompt_syntax=model.allow_prompt_syntax,
+        **_in_the_cloud(held),
     )
+
+
+def _in_the_cloud(held: Held) -> dict[str, Any]:
+    """What a request needs besides, when it goes to a provider on the internet."""
+    job, attempt = held.claim.job, held.claim.attempt
+    if attempt.engine != Provider.FAL:
+        return {}
+    return {
+        "endpoint": job.model.endpoint,
+        "parameters": job.model.parameters,
+        "picture_link": handing_over.link_of(job, attempt),
+        "webhook_url": evidence.webhook_url(attempt.nonce),
+        "typical_seconds": job.model.typical_seconds,
+    }
 
 
 def _reader(image: SourceImage, width: int, height: int, focus: tuple[float, float]) -> Callable[[], Awaitable[bytes]]:
@@ -141,7 +164,7 @@ async def _to_storage(held: Held, result: RenderResult) -> None:
     crashpoint("render.result_known")
     if rows.is_local(held):
         ref = await asyncio.to_thread(spool, Path(result.ref["path"]), str(held.claim.attempt.pk))
-        result = RenderResult(ref=ref, seed=result.seed, metadata=result.metadata)
+        result = replace(result, ref=ref)
     await sync_to_async(rows.to_storing)(held, result)
     crashpoint("render.storing_saved")
 
@@ -168,7 +191,8 @@ async def _settle(held: Held, engine: Engine, exc: EngineError) -> None:
             held.unavailable = True
             await _give_back(held, exc, pause_s=_pause(made + 1), counted=False, outcome=Attempt.Outcome.UNAVAILABLE)
         elif isinstance(exc, EngineRefused) or made >= settings.MAX_ATTEMPTS:
-            await sync_to_async(rows.fail)(held, code=exc.code, message=exc.message)
+            await sync_to_async(rows.fail)(held, code=exc.code, message=exc.message, cost_usd=exc.cost_usd)
+            await _clean_up(held)
         else:
             outcome = Attempt.Outcome.LOST if isinstance(exc, EngineLost) else Attempt.Outcome.FAILED
             await _give_back(held, exc, pause_s=_pause(made), counted=True, outcome=outcome)
@@ -180,6 +204,13 @@ async def _give_back(held: Held, exc: EngineError, *, pause_s: float, counted: b
     await sync_to_async(rows.give_back)(
         held, pause_s=pause_s, message=exc.message, counted=counted, outcome=outcome, code=exc.code
     )
+    await _clean_up(held)
+
+
+async def _clean_up(held: Held) -> None:
+    """The attempt is over: what was put up for the provider goes."""
+    if held.claim.attempt.engine == Provider.FAL:
+        await asyncio.to_thread(handing_over.take_back, held.claim.job.pk, held.claim.attempt.pk)
 
 
 def _pause(tries: int) -> float:
@@ -217,17 +248,30 @@ async def _unless_ours(held: Held, engine: Engine) -> None:
 
 async def _tell_engine(held: Held, engine: Engine, outcome: str = Attempt.Outcome.CANCELLED) -> None:
     """Stop the render of a job that is over. While the engine does not answer, the lease lapses and we come again."""
-    ref = held.ref or held.claim.attempt.provider_ref
+    ref = await sync_to_async(_known_ref)(held)
+    billed: bool | None = False
     try:
         if ref:
-            await engine.cancel(ref)
+            billed = not await engine.cancel(ref)
     except EngineError as exc:
         if not _given_up(held):
             log.warning("job %s: cancel not confirmed (%s), asking again", held.claim.job.pk, exc.code)
             return
-    await sync_to_async(rows.let_go)(held, outcome=outcome)
+        billed = None
+    await sync_to_async(rows.let_go)(held, outcome=outcome, billed=billed)
+    await _clean_up(held)
+
+
+def _known_ref(held: Held) -> ProviderRef:
+    """How to find the render, with what a webhook has told about a request whose answer was lost."""
+    ref = held.ref or held.claim.attempt.provider_ref
+    if ref and held.awaits_evidence and not ref.get("request_id"):
+        told = rows.evidence_of([held]).get(held.token, {})
+        return ref | {"request_id": told["request_id"]} if told.get("request_id") else ref
+    return ref
 
 
 def _given_up(held: Held) -> bool:
     finished = held.claim.job.finished_at
-    return finished is not None and time.time() - finished.timestamp() > settings.TOTAL_DEADLINE_SECONDS
+    patience_s = max(settings.TOTAL_DEADLINE_SECONDS, settings.FAL_OUTCOME_MINUTES * 60)
+    return finished is not None and time.time() - finished.timestamp() > patience_s
