@@ -16,6 +16,7 @@ from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotO
 from generation.models import Provider, Rating, SourceImage, Status, VideoJob, VideoModel
 from generation.services import settling
 from generation.services.estimate import estimate_for
+from generation.services.prices import runs_in_the_cloud
 from gpu.services import outlook
 from i2v_site import queue
 from i2v_site.crashpoints import crashpoint
@@ -165,7 +166,7 @@ def _enabled_model(slug: str) -> VideoModel | None:
 def is_runnable(model: VideoModel) -> bool:
     """Whether a video of this model has anywhere to go."""
     if model.provider == Provider.FAL:
-        return bool(settings.FAL_KEY)
+        return runs_in_the_cloud(model)
     return model.provider != Provider.SWARMUI or outlook.can_render()
 
 

@@ -234,7 +234,6 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
     values |= {"video_bytes": fetched.bytes, "video_sha256": fetched.sha256, "error_message": ""}
     attempt = work.attempt
     seconds = busy_seconds(attempt.timings)
-    attempt.machine = attempt.machine or usage.machine_at(attempt.endpoint)
     price = shares.price_of(attempt, seconds=seconds)
     attempt.engine_metadata["stored"] = {
         "width": facts.width,
@@ -251,7 +250,6 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
             timings=attempt.timings | work.seconds,
             engine_metadata=attempt.engine_metadata,
             drift=drift_of(attempt.request_sent, facts, attempt.engine_metadata),
-            machine=attempt.machine,
             cost_usd=price.direct_usd,
         )
     if seconds:

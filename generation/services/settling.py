@@ -103,7 +103,7 @@ def learn(rows: VideoJobQuerySet, *, billed: bool | None) -> None:
                 _release(job)
             else:
                 # Without an id nobody has seen the call at the provider: it may be billed, and may not be.
-                seen = billed is False or "request_id" in attempt.provider_ref
+                seen = billed is False or "request_id" in attempt.provider_ref | attempt.evidence
                 _close_call(job, attempt, billed if seen else None)
             crashpoint("money.learned")
 

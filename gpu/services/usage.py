@@ -1,17 +1,9 @@
-"""Which rented machine made a video, and how fast it was."""
-
-from uuid import UUID
+"""How fast the machine was that made a video."""
 
 from django.db import transaction
 
 from gpu.models import Host, Instance
 from gpu.services.hosts import average
-
-
-def machine_at(url: str) -> UUID | None:
-    """The rented machine at `url`, the last one that had this address; None for any other server."""
-    machines = Instance.objects.rented().filter(url=url).order_by("-created_at")
-    return machines.values_list("pk", flat=True).first() if url else None
 
 
 def remember_video(url: str, *, reference_seconds: float) -> None:

@@ -35,6 +35,7 @@ def cloud_model(**values: Any) -> VideoModel:
         "licence_name": "x",
         "licence_url": "https://example.com",
         "endpoint": "fal-ai/test",
+        "parameters": {"image": "image_url", "prompt": "prompt"},
         "price_usd": PRICE,
         "price_unit": PriceUnit.VIDEO,
         "sizes": ["832x480"],

@@ -64,14 +64,6 @@ def test_a_ready_machine_needs_no_words() -> None:
     assert (outlook().servers, outlook().message) == (1, "")
 
 
-def test_an_address_names_the_machine_that_had_it_last() -> None:
-    machine = machine_rows.instance(S.READY)
-
-    assert usage.machine_at(machine.url) == machine.pk
-    assert usage.machine_at("https://own.example.com") is None
-    assert usage.machine_at("") is None
-
-
 def test_a_host_remembers_how_fast_it_was() -> None:
     machine = machine_rows.instance(S.READY, host=machine_rows.host())
 
