@@ -175,6 +175,11 @@ class OptionAnswer(Foretold):
         choices=["now", "waiting", "cold", "off"], help_text="cold: a machine has to come; off: it cannot run."
     )
     reason = serializers.CharField(help_text="One sentence.")
+    num_frames = serializers.IntegerField(help_text="As near as the model takes it to what was asked.")
+    fps = serializers.IntegerField()
+    steps = serializers.IntegerField()
+    cfg_scale = serializers.FloatField()
+    size = serializers.CharField(allow_null=True)
 
 
 class WarningAnswer(serializers.Serializer[Any]):
@@ -214,11 +219,6 @@ class DryRunAnswer(serializers.Serializer[Any]):
 
 
 class FinalAnswer(OptionAnswer):
-    num_frames = serializers.IntegerField()
-    fps = serializers.IntegerField()
-    steps = serializers.IntegerField()
-    cfg_scale = serializers.FloatField()
-    size = serializers.CharField(allow_null=True)
     seed = serializers.IntegerField()
     difference_usd = serializers.FloatField(help_text="What it costs more than the draft did.")
 

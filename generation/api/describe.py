@@ -95,14 +95,8 @@ def would(row: VideoJob, *, random_seed: bool) -> Answer:
 
 
 def final(row: Final) -> Answer:
-    chosen = row.option.settings
     return row.option.as_json() | {
-        "num_frames": chosen.frames,
-        "fps": chosen.fps,
-        "steps": chosen.steps,
-        "cfg_scale": chosen.cfg_scale,
-        "size": f"{chosen.width}x{chosen.height}" if chosen.width and chosen.height else None,
-        "seed": chosen.seed,
+        "seed": row.option.settings.seed,
         "difference_usd": round(float(row.difference_usd), 4),
     }
 

@@ -48,7 +48,17 @@ class Option:
     def as_json(self) -> dict[str, Any]:
         whose = {"model": self.model.slug, "name": self.model.name, "provider": self.model.provider}
         ready = {"family": self.model.family, "ready": self.ready, "reason": self.reason}
-        return whose | ready | self.estimate.as_json()
+        return whose | ready | self._made_with() | self.estimate.as_json()
+
+    def _made_with(self) -> dict[str, Any]:
+        chosen = self.settings
+        return {
+            "num_frames": chosen.frames,
+            "fps": chosen.fps,
+            "steps": chosen.steps,
+            "cfg_scale": chosen.cfg_scale,
+            "size": f"{chosen.width}x{chosen.height}" if chosen.width and chosen.height else None,
+        }
 
 
 class Scene:
