@@ -128,7 +128,7 @@ class Shape:
 
 def shape(data: bytes) -> Shape:
     """What a video really is, every frame decoded."""
-    with av.open(io.BytesIO(data)) as container:
+    with av.open(io.BytesIO(data), "r") as container:
         stream = container.streams.video[0]
-        frames = sum(1 for _ in container.decode(video=0))
+        frames = len(list(container.decode(video=0)))
         return Shape(stream.width, stream.height, frames, int(stream.average_rate or 0))

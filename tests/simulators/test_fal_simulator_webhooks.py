@@ -48,6 +48,11 @@ def told(fal: FalSimulator, caller: Caller, ear: Ear, *, count: int = 1, **knobs
     return ear.heard
 
 
+def heard(fal: FalSimulator, count: int) -> None:
+    """Wait until so many were sent."""
+    fal.wait_for(lambda state: state["webhooks"] >= count)
+
+
 def test_a_result_is_told_with_a_signature_that_fits(fal: FalSimulator, caller: Caller, ear: Ear):
     call = told(fal, caller, ear)[0]
     body = json.loads(call.body)
@@ -81,7 +86,7 @@ def test_a_webhook_is_sent_again_until_it_is_taken(fal: FalSimulator, caller: Ca
     caller.begin(webhook=ear.url)
     for attempt in range(1, 5):
         fal.advance(200)
-        fal.wait_for(lambda state, wanted=attempt: state["webhooks"] >= wanted)
+        heard(fal, attempt)
     fal.advance(100000)
 
     assert [row["status"] for row in fal.requests()[0]["webhooks"]] == [500, 404, 301, 200]
@@ -92,7 +97,7 @@ def test_ten_attempts_are_made_and_no_more(fal: FalSimulator, caller: Caller, ea
     caller.begin(webhook=ear.url)
     for attempt in range(1, 11):
         fal.advance(2000)
-        fal.wait_for(lambda state, wanted=attempt: state["webhooks"] >= wanted)
+        heard(fal, attempt)
     fal.advance(100000)
 
     assert len(ear.heard) == 10

@@ -105,9 +105,7 @@ class Script:
         for name, value in changes.items():
             if name not in known:
                 raise ValueError(f"no such knob: {name}")
-            if isinstance(getattr(self, name), list):
-                value = list(value) if isinstance(value, list) else [value]
-            setattr(self, name, value)
+            setattr(self, name, self._as_row(value) if isinstance(getattr(self, name), list) else value)
         if "seed" in changes:
             self._dice = random.Random(f"fal {self.seed}")
         self._check()
@@ -123,6 +121,11 @@ class Script:
             unknown = set(fates.split("+")) - set(FATES)
             if unknown:
                 raise ValueError(f"no such fate: {', '.join(sorted(unknown))}")
+
+    @staticmethod
+    def _as_row(value: Any) -> list[Any]:
+        """A list of our own: rows are eaten as they are used."""
+        return list(value) if isinstance(value, list) else [value]
 
     @staticmethod
     def _check_faults(call: str, faults: list[str]) -> None:
