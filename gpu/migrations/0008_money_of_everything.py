@@ -125,6 +125,30 @@ class Migration(migrations.Migration):
             name="bill_settled",
             field=models.BooleanField(default=False, help_text="Over, and what it has cost does not change any more."),
         ),
+        migrations.AddField(
+            model_name="fleetstatus",
+            name="ledger_checked_at",
+            field=models.DateTimeField(blank=True, help_text="When it was last added up.", null=True),
+        ),
+        migrations.AddField(
+            model_name="fleetstatus",
+            name="ledger_trouble",
+            field=models.CharField(
+                blank=True, default="", help_text="What does not add up; empty: all does.", max_length=300
+            ),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="fleetstatus",
+            name="cloud_trouble",
+            field=models.CharField(blank=True, default="", help_text="Why fal.ai takes no calls now.", max_length=300),
+            preserve_default=False,
+        ),
+        migrations.AddField(
+            model_name="fleetstatus",
+            name="cloud_trouble_at",
+            field=models.DateTimeField(blank=True, help_text="When it last said so.", null=True),
+        ),
         migrations.AlterField(
             model_name="alarm",
             name="kind",

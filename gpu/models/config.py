@@ -80,6 +80,10 @@ class FleetStatus(models.Model):
     credit_at = models.DateTimeField(null=True, blank=True)
     no_search_until = models.DateTimeField(null=True, blank=True, help_text="The day's searches are used up.")
     strangers = models.JSONField(default=list, blank=True, help_text="Machines on the account that no row knows.")
+    ledger_checked_at = models.DateTimeField(null=True, blank=True, help_text="When it was last added up.")
+    ledger_trouble = models.CharField(max_length=300, blank=True, help_text="What does not add up; empty: all does.")
+    cloud_trouble = models.CharField(max_length=300, blank=True, help_text="Why fal.ai takes no calls now.")
+    cloud_trouble_at = models.DateTimeField(null=True, blank=True, help_text="When it last said so.")
 
     class Meta:
         verbose_name = verbose_name_plural = "fleet status"

@@ -6,7 +6,6 @@ What is wrong is read from the rows, so a look may come twice, late, or from two
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -16,15 +15,14 @@ from django.db import IntegrityError, transaction
 from django.utils import timezone
 
 from gpu import queries
-from gpu.models import Alarm, AlarmNotice, FleetStatus, Instance, InstanceState
-from gpu.services import config
+from gpu.models import Alarm, AlarmNotice, FleetStatus, GpuConfig, Instance, InstanceState
+from gpu.services import cloud_credit, config
 from i2v_site.queue import ring
 
 SEND_TASK = "gpu.tasks.send_alarm"
 DESTROY_LIMIT = timedelta(minutes=5)
 UNSEEN_LIMIT = timedelta(minutes=5)
 UNSENT_LIMIT = timedelta(minutes=5)
-CAP_SHARE = Decimal("0.8")
 # Renting stops at the operator's floor; people hear of it while there is still as much again.
 CREDIT_FACTOR = 2
 # The share of its deadline after which a starting machine counts as stuck; at the deadline it is given back.
@@ -94,6 +92,19 @@ def staff_addresses() -> list[str]:
     return list(people.values_list("email", flat=True))
 
 
+def cloud_credit_low(message: str) -> None:
+    """fal.ai says that its account is used up: refuse cloud submits for a while and raise the alarm at once."""
+    cloud_credit.told_empty(message)
+    for finding in _low_cloud_credit(timezone.now()):
+        if not Alarm.objects.filter(key=finding.key, cleared_at=None).exists():
+            _raise(finding, timezone.now())
+
+
+def cloud_credit_fine() -> None:
+    """fal.ai took a paid call: whatever it said of its account is over. The next look clears the alarm."""
+    cloud_credit.told_fine()
+
+
 # --- what is wrong --------------------------------------------------------------------------------------------------
 
 
@@ -102,8 +113,13 @@ def _findings(now: datetime) -> Iterator[Finding]:
     if status is not None:
         yield from _strangers(status)
         yield from _low_credit(status)
-    yield from _near_caps(now)
+        if status.ledger_trouble:
+            yield Finding(Alarm.Kind.LEDGER, "ledger", status.ledger_trouble)
+    yield from _low_cloud_credit(now)
+    policy = config.load()
+    yield from _near_caps(now, policy)
     for instance in Instance.objects.rented().alive():
+        yield from _near_own_cap(instance, policy)
         yield from _trouble_of(instance, now, status)
 
 
@@ -127,15 +143,29 @@ def _low_credit(status: FleetStatus) -> Iterator[Finding]:
         yield Finding(Alarm.Kind.CREDIT, "credit", message)
 
 
-def _near_caps(now: datetime) -> Iterator[Finding]:
+def _low_cloud_credit(now: datetime) -> Iterator[Finding]:
+    said = cloud_credit.trouble(now)
+    if said:
+        message = f"fal.ai takes no calls: {said} Cloud videos are refused until it takes one again."
+        yield Finding(Alarm.Kind.CREDIT, "credit:cloud", message)
+
+
+def _near_caps(now: datetime, policy: GpuConfig) -> Iterator[Finding]:
     money = queries.spending(now)
     periods = (
         (f"cap:{now:%Y-%m-%d}", "today", money.today_usd, money.daily_cap_usd),
         (f"cap:{now:%Y-%m}", "this month", money.month_usd, money.monthly_cap_usd),
     )
     for key, words, spent, cap in periods:
-        if spent > 0 and spent >= cap * CAP_SHARE:
+        if spent > 0 and spent * 100 >= cap * policy.soft_cap_percent:
             yield Finding(Alarm.Kind.CAP, key, f"${spent:.2f} of at most ${cap:.2f} were spent {words}.")
+
+
+def _near_own_cap(instance: Instance, policy: GpuConfig) -> Iterator[Finding]:
+    cap = policy.machine_cap_usd
+    if cap is not None and instance.spent_usd > 0 and instance.spent_usd * 100 >= cap * policy.soft_cap_percent:
+        message = f"{instance} has cost ${instance.spent_usd:.2f} of the ${cap:.2f} that a machine may cost."
+        yield Finding(Alarm.Kind.CAP, f"machine-cap:{instance.pk}", message, instance.pk)
 
 
 def _trouble_of(instance: Instance, now: datetime, status: FleetStatus | None) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import transaction
 
 from gpu.models import Book, GpuConfig, LedgerEntry
-from gpu.services import caps
+from gpu.services import caps, cloud_credit
 from gpu.services.booking import ZERO, Kind, Line, account_of, locked_purse, near, up, write
 from gpu.services.caps import Headroom, Room, headroom
 
@@ -55,6 +55,7 @@ def reserve_job(money: JobMoney, usd: Decimal) -> None:
         caps.check(caps.person_rooms(money.person_id, policy), usd)
         if money.cloud:
             caps.check(caps.site_rooms(policy), usd)
+            cloud_credit.check()
         for book in money.books:
             write(_line(money, book, Kind.RESERVE, usd))
 
