@@ -1,12 +1,12 @@
 """The page where a video begins."""
 
-from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
+from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
 from django.http import HttpResponse, QueryDict
 from django.shortcuts import redirect, render
@@ -14,14 +14,14 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from generation import queries
-from generation.models import Preset, Provider, SourceImage, VideoModel
-from generation.pages import forms
-from generation.pages.forms import NameForm, SettingsForm, VideoForm
+from generation.models import Preset, SourceImage
+from generation.pages import choosing, forms
+from generation.pages.forms import LookForm, NameForm, SettingsForm, VideoForm
 from generation.pages.http import UserRequest, put_beside
-from generation.services.estimate import estimate_job
+from generation.pages.settings_part import for_another_model, settings_context
 from generation.services.intake import store_picture
-from generation.services.jobs import JobRequest, is_runnable, parse_size, submit_job
 from generation.services.presets import create_preset
+from generation.services.rules import submit_by_rule
 from i2v_site.errors import DomainError
 
 EXAMPLES = [
@@ -32,40 +32,6 @@ EXAMPLES = [
     "Pan right, handheld",
 ]
 PICTURES_OFFERED = 24
-
-
-@dataclass(frozen=True, slots=True)
-class ModelChoice:
-    row: VideoModel
-    runnable: bool
-    simulated: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SizeChoice:
-    value: str
-    width: int
-    height: int
-
-    @property
-    def shape(self) -> str:
-        if self.width == self.height:
-            return "Square"
-        return "Wide" if self.width > self.height else "Tall"
-
-
-@dataclass(frozen=True, slots=True)
-class NumberSetting:
-    """A number with the range that the chosen model takes."""
-
-    name: str
-    label: str
-    value: Any
-    least: float
-    most: float
-    step: float
-    help: str
-    errors: list[str]
 
 
 @login_required
@@ -82,26 +48,24 @@ def create(request: UserRequest) -> HttpResponse:
 @require_GET
 def settings_fields(request: UserRequest) -> HttpResponse:
     """The settings again, after another model or a preset was chosen."""
-    form = VideoForm(owner=request.user, initial=_changed(request.user.pk, request.GET))
-    return render(request, "generation/_settings.html", _settings_context(request, form))
+    form = VideoForm(owner=request.user, initial=_changed(request.user, request.GET))
+    image = _own_picture(request, request.GET.get("image_id"))
+    return render(request, "generation/_settings_answer.html", settings_context(request, form, image))
 
 
 @login_required
-@require_GET
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
 def estimate(request: UserRequest) -> HttpResponse:
-    """One line: how long it will take. Empty when the settings do not fit (yet)."""
-    form = SettingsForm(request.GET, owner=request.user)
-    context: dict[str, Any] = {}
-    if form.is_valid():
-        data = form.cleaned_data
-        given = {name: data[name] for name in ("size", "num_frames", "fps", "steps", "cfg_scale")}
-        image = _own_picture(request, request.GET.get("image_id"))
-        try:
-            wish = JobRequest(prompt="", model=data["model"].slug, image=image, **given)
-            context["estimate"] = estimate_job(owner=request.user, request=wish)
-        except DomainError as exc:
-            context["problem"] = exc.message
-    return render(request, "generation/_estimate.html", context)
+    """What the settings mean: times, prices and warnings. Empty while they are no settings (yet)."""
+    data = request.POST if request.method == "POST" else request.GET  # a prompt may be too long for an address
+    form = LookForm(data, owner=request.user)
+    if not form.is_valid():
+        return HttpResponse()
+    wish = form.request(_own_picture(request, data.get("image_id")))
+    rows = list(queries.visible_models(request.user))
+    seen = choosing.look(request.user, rows, wish, chosen_by=data.get("chosen_by", ""))
+    return render(request, "generation/_estimate_answer.html", seen.context())
 
 
 @login_required
@@ -133,15 +97,18 @@ def _presets(request: UserRequest, *, status: int = 200, **context: Any) -> Http
 
 
 def _submit(request: UserRequest) -> HttpResponse:
-    if request.POST.get("action") in ("update", "preset"):  # what htmx does with scripts
-        form = VideoForm(owner=request.user, initial=_changed(request.user.pk, request.POST))
+    if "apply" in request.POST or request.POST.get("action") in ("update", "preset"):  # what scripts do otherwise
+        initial = _changed(request.user, _with_applied(request.POST)) | {"rights": "rights" in request.POST}
+        form = VideoForm(owner=request.user, initial=initial)
         return _page(request, form, image=_kept(request))
     form, status = VideoForm(request.POST, request.FILES, owner=request.user), 422
     form.is_valid()
     image = _picture(request, form)
     if not form.errors:
         try:
-            job = submit_job(owner=request.user, request=form.request(image))
+            wish = form.request(image)
+            because = choosing.because_of(request.POST.get("chosen_by", ""), str(wish.model))
+            job = submit_by_rule(owner=request.user, request=wish, because=because)
         except DomainError as exc:
             put_beside(form, exc)
             status = exc.status
@@ -196,7 +163,7 @@ def _starting_point(request: UserRequest) -> tuple[dict[str, Any], SourceImage |
     except ValidationError:
         job = None
     if job is None:
-        return _changed(request.user.pk, request.GET), image
+        return _changed(request.user, request.GET), image
     initial = forms.job_settings(job) | {
         "model": job.model.slug,
         "prompt": job.prompt,
@@ -208,12 +175,19 @@ def _starting_point(request: UserRequest) -> tuple[dict[str, Any], SourceImage |
     return initial, image or job.image
 
 
-def _changed(owner_id: int, data: QueryDict) -> dict[str, Any]:
-    """The form's values after the model or a preset was changed: what belongs to the old model goes."""
-    kept = ("model", "prompt", "size", "num_frames", "seed", "image_url", "focus_x", "focus_y")
-    values: dict[str, Any] = {name: data[name] for name in kept if name in data}
+_ANY_MODELS = ("model", "prompt", "size", "num_frames", "seed", "image_url", "focus_x", "focus_y")
+_ONE_MODELS = ("fps", "steps", "cfg_scale", "negative_prompt", "chosen_by")
+
+
+def _changed(owner: User, data: QueryDict) -> dict[str, Any]:
+    """The form's values after the model, a preset or a setting was changed: what belongs to the old model goes."""
+    values: dict[str, Any] = {name: data[name] for name in _ANY_MODELS if name in data}
+    if data.get("settings_of") == data.get("model"):
+        values |= {name: data[name] for name in _ONE_MODELS if name in data}
+    else:
+        values |= for_another_model(owner, data.dict())
     try:
-        preset = Preset.objects.select_related("model").filter(owner=owner_id, pk=str(data["preset"])).first()
+        preset = Preset.objects.select_related("model").filter(owner=owner, pk=str(data["preset"])).first()
     except (KeyError, ValidationError):
         preset = None
     if preset is not None:
@@ -221,8 +195,16 @@ def _changed(owner_id: int, data: QueryDict) -> dict[str, Any]:
     return values
 
 
+def _with_applied(data: QueryDict) -> QueryDict:
+    """The form as it is after a suggestion's button was pressed."""
+    changed = data.copy()
+    for name, value in choosing.applied(data.get("apply", "")).items():
+        changed[name] = value
+    return changed
+
+
 def _page(request: UserRequest, form: VideoForm, *, image: SourceImage | None, status: int = 200) -> HttpResponse:
-    context = _settings_context(request, form) | {
+    context = settings_context(request, form, image) | {
         "image": image,
         "pictures": request.user.source_images.all()[:PICTURES_OFFERED],
         "examples": EXAMPLES,
@@ -240,73 +222,3 @@ def _share(value: Any) -> float:
         return min(1.0, max(0.0, float(value)))
     except (TypeError, ValueError):
         return 0.5
-
-
-def _settings_context(request: UserRequest, form: VideoForm) -> dict[str, Any]:
-    rows = [
-        ModelChoice(row, is_runnable(row), settings.DEMO and row.provider == Provider.SWARMUI)
-        for row in queries.visible_models(request.user)
-    ]
-    model = _chosen_model(rows, form)
-    if model is None:
-        return {"form": form, "models": []}
-    size = str(form["size"].value() or "")
-    return {
-        "form": form,
-        "models": rows,
-        "model": model,
-        "sizes": _sizes(model, size),
-        "size": size,
-        "numbers": _numbers(model, form),
-        "negative_prompt": _or_default(form["negative_prompt"].value(), model.default_negative_prompt),
-        "presets": request.user.presets.select_related("model"),
-    }
-
-
-def _chosen_model(rows: list[ModelChoice], form: VideoForm) -> VideoModel | None:
-    wanted = form["model"].value()
-    ready = [choice.row for choice in rows if choice.runnable]
-    found = [row for row in ready if row.slug == wanted]
-    return next(iter([*found, *ready, *(choice.row for choice in rows)]), None)
-
-
-def _sizes(model: VideoModel, chosen: str) -> list[SizeChoice]:
-    offered = [*model.sizes]
-    try:
-        own = parse_size(chosen)
-    except ValueError:
-        own = None
-    if own and chosen not in offered:
-        offered.append(chosen)  # from a job or a preset made by the API
-    return [SizeChoice(text, *parse_size(text)) for text in offered]
-
-
-def _numbers(model: VideoModel, form: VideoForm) -> dict[str, NumberSetting]:
-    def setting(name: str, label: str, column: str, step: float, text: str = "") -> NumberSetting:
-        default = getattr(model, f"default_{column}")
-        least, most = getattr(model, f"min_{column}"), getattr(model, f"max_{column}")
-        value = _or_default(form[name].value(), default)
-        if not form.is_bound:
-            value = _fitting(value, default, least, most)
-        return NumberSetting(
-            name, label, value, least, most, step, text, [str(error) for error in form.errors.get(name, [])]
-        )
-
-    return {
-        "num_frames": setting("num_frames", "Frames", "frames", model.frames_step),
-        "fps": setting("fps", "Frames per second", "fps", 1, "More is smoother and shorter."),
-        "steps": setting("steps", "Steps", "steps", 1, "More takes longer and can add detail."),
-        "cfg_scale": setting("cfg_scale", "CFG scale", "cfg", 0.1, "How closely the prompt is followed."),
-    }
-
-
-def _or_default(value: Any, default: Any) -> Any:
-    return default if value is None else value
-
-
-def _fitting(value: Any, default: Any, least: float, most: float) -> Any:
-    """A value from another model or an address, unless this model does not take it."""
-    try:
-        return value if least <= float(value) <= most else default
-    except (TypeError, ValueError):
-        return default

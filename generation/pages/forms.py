@@ -28,6 +28,7 @@ SETTINGS = {
     "negative_prompt": "negative_prompt",
 }
 _MAX_INT = 2**31 - 1
+_MAX_SIDE = 100_000
 
 
 class TextField(forms.CharField):
@@ -67,6 +68,24 @@ class SettingsForm(forms.Form):
         """The settings that were given, by their API names."""
         names = [*SETTINGS, "seed"]
         return {name: self.cleaned_data[name] for name in names if self.cleaned_data.get(name) not in (None, "")}
+
+
+class LookForm(SettingsForm):
+    """What is known of a video while its form is filled in: enough to say what it would take."""
+
+    prompt = forms.CharField(required=False, max_length=settings.PROMPT_MAX_CHARS)
+    # Of a picture that is chosen and not sent yet.
+    picture_width = forms.IntegerField(required=False, min_value=1, max_value=_MAX_SIDE)
+    picture_height = forms.IntegerField(required=False, min_value=1, max_value=_MAX_SIDE)
+
+    def request(self, image: SourceImage | None) -> JobRequest:
+        """The wish so far, never to be submitted."""
+        data = self.cleaned_data
+        width, height = data["picture_width"], data["picture_height"]
+        if image is None and width and height:
+            image = SourceImage(width=width, height=height)
+        given = {name: data[name] for name in ("size", "num_frames", "fps", "steps", "cfg_scale")}
+        return JobRequest(prompt=data["prompt"], model=data["model"].slug, image=image, **given)
 
 
 class VideoForm(SettingsForm):

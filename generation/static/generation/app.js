@@ -69,8 +69,11 @@
 
   function showSeconds() {
     const output = $("[data-seconds]"), frames = $("#id_num_frames"), fps = $("#id_fps");
-    if (!output || !frames || !fps || !(fps.value > 0)) return;
-    output.textContent = `${(frames.value / fps.value).toFixed(1)} seconds of video`;
+    if (!frames || !fps || !(fps.value > 0)) return;
+    if (frames.matches("[data-lengths]")) {
+      for (const choice of frames.options) choice.text = `${(choice.value / fps.value).toFixed(1).replace(/\.0$/, "")} seconds (${choice.value} frames)`;
+    }
+    if (output) output.textContent = `${(frames.value / fps.value).toFixed(1)} seconds of video`;
   }
 
   function playOnHover(place) {
@@ -94,6 +97,8 @@
   document.addEventListener("click", (event) => {
     const copy = event.target.closest("[data-copy]");
     if (copy) copyText(copy);
+    const suggestion = event.target.closest("[data-apply]");
+    if (suggestion) { event.preventDefault(); apply(suggestion); }
     const example = event.target.closest("[data-example]");
     if (example) addExample(example.dataset.example);
     $$("details[data-menu][open]").forEach((menu) => { if (!menu.contains(event.target)) menu.open = false; });
@@ -106,8 +111,27 @@
       event.preventDefault();
       event.target.closest(".row").querySelector("button").click();
     }
-    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "id_prompt") event.target.form.requestSubmit();
+    // Enter in a field settles its value; what costs money is pressed by its name.
+    if (event.key === "Enter" && !event.defaultPrevented && !event.isComposing && event.target.matches("[data-create] input:not([type=file])")) {
+      event.preventDefault();
+      if (!event.target.matches("[type=radio], [type=checkbox]")) event.target.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey) && event.target.id === "id_prompt") $("#go").click();
   });
+
+  // A suggestion is a query string: each field gets its value as if it had been typed.
+  function apply(button) {
+    for (const [name, value] of new URLSearchParams(button.value)) {
+      const form = button.form;
+      const field = $(`input[type="radio"][name="${name}"][value="${CSS.escape(value)}"]`, form) || $(`[name="${name}"]:not([type="radio"])`, form);
+      if (!field || field.disabled || (field.type === "radio" && field.checked)) continue;
+      if (field.type === "radio") field.checked = true; else field.value = value;
+      for (let around = field.closest("details"); around; around = around.parentElement.closest("details")) around.open = true;
+      field.focus();
+      for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+      announce(`Applied: ${button.textContent.replace("Apply:", "").trim()}`);
+    }
+  }
 
   async function copyText(button) {
     const label = button.textContent;
@@ -129,6 +153,8 @@
   }
 
   // --- forms: ask before what cannot be undone, and send once ---------------------------------------------------
+  const labels = new WeakMap();  // what stood on a button that is busy
+
   document.addEventListener("submit", (event) => {
     const form = event.target;
     if (form.dataset.confirm && !form.dataset.agreed) {
@@ -140,13 +166,13 @@
     if (form.method !== "post" || !button) return;
     if (button.getAttribute("aria-busy")) { event.preventDefault(); return; }
     button.setAttribute("aria-busy", "true");
-    button.dataset.label = button.textContent;
-    button.textContent = button.dataset.busy;
+    labels.set(button, [...button.childNodes]);
+    button.replaceChildren(button.dataset.busy);
   });
 
   addEventListener("pageshow", () => $$("[aria-busy]").forEach((button) => {  // back again: ready again
     button.removeAttribute("aria-busy");
-    if (button.dataset.label) button.textContent = button.dataset.label;
+    if (labels.has(button)) button.replaceChildren(...labels.get(button));
   }));
 
   function ask(form) {
@@ -174,6 +200,7 @@
     if (event.target.matches("[data-live]") && (document.hidden || busyIn(event.target))) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
+    if (event.target.id === "estimate") keepSame(event);
     if (!event.target.matches("[data-live]")) return;
     if (busyIn(event.target)) event.detail.shouldSwap = false;
     before = states(event.target);
@@ -188,6 +215,13 @@
     announce(news.join(". "));
   });
 
+  // The same answer again is not read out again, takes no focus away, and is too late for a form that is being sent.
+  function keepSame(event) {
+    const place = event.target, text = event.detail.serverResponse;
+    if (text === place.lastAnswer || $("#go[aria-busy]")) event.detail.shouldSwap = false;
+    place.lastAnswer = text;
+  }
+
   // --- create: the picture and what is kept of it -----------------------------------------------------------------
   function picture(form) {
     const stage = $("[data-stage]", form), drop = $("[data-drop]", form), frame = $("[data-frame]", form);
@@ -195,6 +229,7 @@
     const crop = $("[data-crop]", form), hint = $("[data-crop-hint]", form), name = $("[data-picture-name]", form);
     const id = $("[data-image-id]", form), error = $("[data-picture-error]", form), clear = $("[data-clear]", form);
     const focus = { x: $("[data-focus-x]", form), y: $("[data-focus-y]", form) };
+    const sides = { width: $("[data-picture-width]", form), height: $("[data-picture-height]", form) };
 
     const fail = (text) => { error.textContent = text; error.hidden = !text; };
 
@@ -237,6 +272,7 @@
       frame.hidden = clear.hidden = true;
       drop.hidden = false;
       stage.classList.remove("full");
+      measure();
       input.focus();
     });
     $$("[data-pick]", form).forEach((thumb) => thumb.addEventListener("click", (event) => {
@@ -320,7 +356,16 @@
       announce(`Centre at ${Math.round(focus.x.value * 100)} percent from the left, ${Math.round(focus.y.value * 100)} percent from the top`);
     });
 
+    // The size is told before the picture is sent: it decides on the size of the video, and on warnings.
+    function measure() {
+      const old = [sides.width.value, sides.height.value].join();
+      sides.width.value = frame.hidden ? "" : preview.naturalWidth || "";
+      sides.height.value = frame.hidden ? "" : preview.naturalHeight || "";
+      if (old !== [sides.width.value, sides.height.value].join()) form.dispatchEvent(new Event("change", { bubbles: true }));
+    }
+
     preview.addEventListener("load", draw);
+    preview.addEventListener("load", measure);
     form.addEventListener("change", draw);
     document.body.addEventListener("htmx:afterSettle", draw);
     new ResizeObserver(draw).observe(shot);
