@@ -405,3 +405,7 @@ class HeartbeatAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]  # t
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Heartbeat | None = None) -> bool:
         return False
+
+
+# Last, because it builds on what stands above.
+from generation import notice_admin  # noqa: E402, F401

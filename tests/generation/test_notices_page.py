@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from generation.models import Notice, Status
 from generation.services import notify
 from tests import factories
-from tests.generation.test_notify import ended
+from tests.generation.test_notify import ended, endpoint
 
 
 @pytest.fixture
@@ -154,3 +154,36 @@ def test_a_budget_and_a_switched_off_webhook_are_told_in_words(page: Client, per
 def test_every_page_has_the_corner_for_who_is_signed_in(page: Client, person: User) -> None:
     for path in ("/", "/library", "/settings", "/settings/webhooks"):
         assert 'id="notices" hx-get="/notices/new"' in page.get(path).content.decode()
+
+
+# --- the operator's view ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["notice", "webhookendpoint", "delivery"])
+def test_the_admins_lists_cost_the_same_for_any_length_and_show_no_secret(
+    client: Client, staff: User, person: User, name: str, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    client.force_login(staff)
+    for number in range(20):
+        row = endpoint(person, description=str(number), kinds=["budget.warning"])
+    notify.job_ended(ended(person))
+    with django_assert_max_num_queries(15):
+        page = client.get(f"/admin/generation/{name}/")
+    assert page.status_code == 200
+    change = client.get(f"/admin/generation/webhookendpoint/{row.pk}/change/")
+    assert row.secret not in page.content.decode() + change.content.decode()
+
+
+def test_an_operator_sends_again_and_switches_off(client: Client, staff: User, person: User) -> None:
+    client.force_login(staff)
+    row = endpoint(person)
+    notify.job_ended(ended(person))
+    sent = row.deliveries.get()
+    row.deliveries.update(state="given_up", next_try_at=None)
+
+    client.post("/admin/generation/delivery/", {"action": "send_again", "_selected_action": [str(sent.pk)]})
+    assert row.deliveries.get().state == "due"
+    assert client.get(f"/admin/generation/delivery/{sent.pk}/change/").status_code == 200
+    client.post("/admin/generation/webhookendpoint/", {"action": "switch_off", "_selected_action": [str(row.pk)]})
+    row.refresh_from_db()
+    assert (row.enabled, row.trouble) == (False, "An operator switched it off.")
