@@ -14,7 +14,7 @@ from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
 from generation.models import Attempt, VideoJob, VideoModel
 from gpu import queries_spend as books
 from gpu.months import Month
-from gpu.queries_spend import ZERO, MachineMoney, PersonMoney
+from gpu.queries_spend import ZERO, MachineMoney, PersonMoney, exact
 
 BATCH = 500
 GONE = "Deleted videos"
@@ -81,7 +81,7 @@ def _by_model(entries: QuerySet[Any]) -> list[ModelSum]:
     rows = entries.annotate(model=Subquery(of_job)).values("model")
     sums = list(rows.annotate(usd=Sum("usd"), videos=Count("subject", distinct=True)))
     known = VideoModel.objects.in_bulk([row["model"] for row in sums if row["model"]])
-    found = [_model_sum(known.get(row["model"]), row["videos"], row["usd"]) for row in sums]
+    found = [_model_sum(known.get(row["model"]), row["videos"], exact(row["usd"])) for row in sums]
     return sorted(found, key=lambda row: (-row.usd, row.name))
 
 
@@ -92,7 +92,7 @@ def _model_sum(model: VideoModel | None, videos: int, usd: Decimal) -> ModelSum:
 def videos_of(person: User, rows: Sequence[dict[str, Any]]) -> list[VideoMoney]:
     """Rows of `gpu.queries_spend.charged_videos` with their jobs, in one query."""
     jobs = {job.pk: job for job in _own(person, [row["subject"] for row in rows])}
-    return [VideoMoney(row["subject"], jobs.get(row["subject"]), row["usd"], row["at"]) for row in rows]
+    return [VideoMoney(row["subject"], jobs.get(row["subject"]), exact(row["usd"]), row["at"]) for row in rows]
 
 
 def all_videos_of(person: User, month: Month) -> Iterator[VideoMoney]:
@@ -222,5 +222,5 @@ def machines(month: Month) -> list[MachineRow]:
         machine__in=[row.instance.pk for row in rows], outcome=Attempt.Outcome.STORED
     ).order_by()
     made = stored.values("machine").annotate(videos=Count("job", distinct=True), usd=Sum("job__direct_usd"))
-    found = {row["machine"]: (row["videos"], row["usd"] or ZERO) for row in made}
+    found = {row["machine"]: (row["videos"], exact(row["usd"])) for row in made}
     return [MachineRow(row, *found.get(row.instance.pk, (0, ZERO))) for row in rows]

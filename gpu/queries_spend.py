@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
-from decimal import Decimal
+from decimal import ROUND_HALF_UP, Decimal
 from typing import Any
 from uuid import UUID
 
@@ -15,9 +15,15 @@ from gpu.months import Month
 
 ZERO = Decimal(0)
 HOUR_S = 3600
+PLACES = Decimal("0.000001")
 _PERSON = "person:"
 _MOVES = (LedgerEntry.Kind.SPEND, LedgerEntry.Kind.CORRECT)
 MONTHS_SHOWN = 60
+
+
+def exact(usd: Decimal | None) -> Decimal:
+    """A sum to the six places of the books: SQLite adds in floating point."""
+    return (usd or ZERO).quantize(PLACES, ROUND_HALF_UP)
 
 
 def account_of(person_id: int) -> str:
@@ -100,7 +106,7 @@ class PersonMoney:
 def people(month: Month) -> list[PersonMoney]:
     """Everybody who was charged in the month or, in the present one, has something promised; the most first."""
     rows = charges(month).values("person").annotate(usd=Sum("usd"), videos=Count("subject", distinct=True))
-    spent: dict[int | None, tuple[Decimal, int]] = {row["person"]: (row["usd"], row["videos"]) for row in rows}
+    spent: dict[int | None, tuple[Decimal, int]] = {row["person"]: (exact(row["usd"]), row["videos"]) for row in rows}
     promised: dict[int | None, Decimal] = _promised() if month.is_now else {}
     caps, usual = _monthly_caps()
     found = [
@@ -153,7 +159,7 @@ def machines(month: Month, now: datetime | None = None) -> list[MachineMoney]:
     """Every machine with money moved in the month, the newest first; two queries."""
     now = now or timezone.now()
     moved = moves(Book.MACHINE, month).values("instance").annotate(usd=Sum("usd"))
-    in_month = {row["instance"]: row["usd"] for row in moved}
+    in_month = {row["instance"]: exact(row["usd"]) for row in moved}
     spend, correct = (Q(ledger__kind=kind) for kind in _MOVES)
     rows = Instance.objects.filter(pk__in=in_month).annotate(
         booked=Sum("ledger__usd", filter=spend), corrected=Sum("ledger__usd", filter=correct)
@@ -162,6 +168,6 @@ def machines(month: Month, now: datetime | None = None) -> list[MachineMoney]:
 
 
 def _machine(row: Any, month_usd: Decimal, now: datetime) -> MachineMoney:
-    booked, since = row.booked or ZERO, row.running_at or row.sent_at
+    booked, since = exact(row.booked), row.running_at or row.sent_at
     seconds = ((row.ended_at or now) - since).total_seconds() if since else 0.0
-    return MachineMoney(row, month_usd, booked, max(0.0, seconds) / HOUR_S, booked + (row.corrected or ZERO))
+    return MachineMoney(row, month_usd, booked, max(0.0, seconds) / HOUR_S, booked + exact(row.corrected))

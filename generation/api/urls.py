@@ -1,6 +1,6 @@
 from django.urls import path, register_converter
 
-from generation.api import catalogue, estimates, images, jobs, presets, tokens, webhook_preferences, webhooks
+from generation.api import catalogue, estimates, images, jobs, presets, spend, tokens, webhook_preferences, webhooks
 
 # A token is called by the start of its hash, which says nothing about the token.
 register_converter(tokens.DigestStart, "digest_start")
@@ -19,6 +19,7 @@ urlpatterns = [
     path("images", images.Images.as_view(), name="api-images"),
     path("images/<uuid:pk>", images.Image.as_view(), name="api-image"),
     path("models", catalogue.Models.as_view(), name="api-models"),
+    path("spend", spend.Spend.as_view(), name="api-spend"),
     path("presets", presets.Presets.as_view(), name="api-presets"),
     path("presets/<uuid:pk>", presets.PresetDetail.as_view(), name="api-preset"),
     path("tokens", tokens.Tokens.as_view(), name="api-tokens"),

@@ -90,6 +90,7 @@ def _summary(points: Sequence[Point], hours: int) -> str:
 
 # --- dollars by day, as stacked bars ----------------------------------------------------------------------------------
 
+_STEPS = tuple(map(Decimal, ("1", "1.6", "2", "3", "4", "5", "6", "8", "10")))
 BAR_GAP = 0.28  # of a day's width
 ZERO = Decimal(0)
 
@@ -174,9 +175,9 @@ def _bars(row: DayRow, stacks: Sequence[Stack], x: float, width: float, top: Dec
 
 
 def _round_top(most: Decimal) -> Decimal:
-    """The next 1, 2, 4 or 10 above: half of it is a number that people can read as well."""
+    """The next round number above, of which half is one that people can read as well."""
     power = Decimal(1).scaleb(most.adjusted()) if most > 0 else Decimal("0.01")
-    return next(power * step for step in (1, 2, 4, 10) if power * step >= most)
+    return next(power * step for step in _STEPS if power * step >= most)
 
 
 def _day_summary(rows: Sequence[DayRow]) -> str:

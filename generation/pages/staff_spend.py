@@ -1,9 +1,10 @@
 """What the site spends, for staff: by day, person, machine and cloud model, and whether the books add up."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django.http import Http404, HttpResponse, StreamingHttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -14,12 +15,15 @@ from generation.pages.gpu import staff_only
 from generation.pages.http import UserRequest
 from generation.pages.spend import Rows, month_of, months_to_pick, shown
 from generation.pages.spend_csv import Cell, csv_file
+from generation.services import accuracy
 from gpu import queries_spend as books
 from gpu.months import Month
+from gpu.services.audit import check_ledger
 from gpu.services.charges import headroom
 
 PEOPLE_SHOWN = 25
 MACHINES_SHOWN = 15
+PROBLEMS_SHOWN = 20
 
 
 @staff_only
@@ -41,8 +45,33 @@ def staff_spend(request: UserRequest) -> HttpResponse:
         "people": money.named(list(people)),
         "machines_page": shown(request, spent.machines, MACHINES_SHOWN, "machines"),
         "comparisons": spend_compare.compare(month),
+        "accuracy": _accuracy(),
+        "accuracy_days": accuracy.DAYS,
     }
+    if "check" in request.GET:  # without scripts it is asked for; with them it comes after the page
+        context |= _check()
     return render(request, "gpu/spend.html", context)
+
+
+@staff_only
+@never_cache
+@require_safe
+def check(request: UserRequest) -> HttpResponse:
+    """Whether the books add up: every entry is read, so the page does not wait for it."""
+    if not request.htmx:
+        return redirect("/staff/spend?check=1#books")
+    return render(request, "gpu/_spend_checks.html", _check())
+
+
+def _check() -> dict[str, Any]:
+    found = check_ledger()
+    return {"checked": True, "problems": found[:PROBLEMS_SHOWN], "more": max(0, len(found) - PROBLEMS_SHOWN)}
+
+
+def _accuracy() -> list[accuracy.Accuracy]:
+    """All models together, then each; empty before the first video with an estimate."""
+    together, each = accuracy.accuracy()
+    return [together, *each] if each else []
 
 
 def _plot(spent: money.SiteSpend) -> plot.DayPlot | None:
@@ -109,6 +138,15 @@ def _range(side: spend_compare.Range | None) -> list[Cell]:
     return [side.videos, side.median_usd, side.low_usd, side.high_usd] if side else [0, None, None, None]
 
 
+def _estimates(_month: Month) -> Rows:
+    for row in _accuracy():
+        yield [row.slug, row.name or "all", *_errors(row.seconds), *_errors(row.usd)]
+
+
+def _errors(of: accuracy.Errors) -> list[Cell]:
+    return [of.videos, of.median_error, of.inside, of.bias]
+
+
 _TABLES: dict[str, tuple[str, Callable[[Month], Rows]]] = {
     "days": ("day machines_usd cloud_usd total_usd", _days),
     "people": ("person_id person videos charged_usd promised_usd monthly_cap_usd", _people),
@@ -122,5 +160,10 @@ _TABLES: dict[str, tuple[str, Callable[[Month], Rows]]] = {
         "family size own_videos own_median_usd own_low_usd own_high_usd cloud_videos cloud_median_usd cloud_low_usd "
         "cloud_high_usd cheaper",
         _compared,
+    ),
+    "estimates": (
+        "model name videos_timed seconds_median_error seconds_in_range seconds_bias videos_priced usd_median_error "
+        "usd_in_range usd_bias",
+        _estimates,
     ),
 }

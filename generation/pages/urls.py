@@ -28,6 +28,7 @@ urlpatterns = [
     path("spend", spend.spend, name="spend"),
     path("spend/<str:table>.csv", spend.spend_table, name="spend_csv"),
     path("staff/spend", staff_spend.staff_spend, name="staff_spend"),
+    path("staff/spend/check", staff_spend.check, name="staff_spend_check"),
     path("staff/spend/<str:table>.csv", staff_spend.staff_spend_table, name="staff_spend_csv"),
     path("staff/gpu", gpu.gpu_settings, name="gpu_settings"),
     path("staff/gpu/test", gpu.test_connection, name="gpu_test"),

@@ -51,7 +51,7 @@ def cloud_model(slug: str = "fal-wan-test", **values: Any) -> VideoModel:
     return VideoModel.objects.get_or_create(slug=slug, defaults=fields | values)[0]
 
 
-def video(  # noqa: PLR0913 (a row with money has that many sides)
+def video(
     owner: User,
     usd: str,
     *,
@@ -104,7 +104,7 @@ def machine(usd: str, *, at: datetime | None = None, bill: str | None = None, **
     row: dict[str, Any] = {"created_at": at - timedelta(hours=3), "running_at": at - timedelta(hours=2, minutes=54)}
     if bill is not None:
         row |= {"ended_at": at, "charged_usd": Decimal(bill)}
-    found = machine_rows.instance(state, **row | {"spent_usd": Decimal(usd)} | values)
+    found = machine_rows.instance(state, **row | {"spent_usd": Decimal(usd), "reserved_usd": Decimal(0)} | values)
     book("machine", "spend", usd, subject=found.pk, at=at, person=None)
     if bill is not None and Decimal(bill) != Decimal(usd):
         book("machine", "correct", Decimal(bill) - Decimal(usd), subject=found.pk, at=at, person=None)
@@ -113,7 +113,7 @@ def machine(usd: str, *, at: datetime | None = None, bill: str | None = None, **
 
 def busy_month(me: User, others: list[User]) -> None:
     """The present month up to now, as a small studio might have spent it."""
-    dice = random.Random(7)  # noqa: S311 (made-up rows, the same every time)
+    dice = random.Random(7)
     now = timezone.now()
     fal = cloud_model("wan-a14b-turbo", name="Wan 2.2 A14B Turbo (cloud)")
     wan = VideoModel.objects.filter(slug="wan-2-2")
@@ -123,17 +123,17 @@ def busy_month(me: User, others: list[User]) -> None:
         if number % 5 == 4 or at > now:
             continue
         machine_at = min(now, at + timedelta(hours=5))
-        cost = Decimal(dice.randint(900, 2600)) / 1000
-        bill = None if number == now.day - 1 else str(cost + Decimal(dice.randint(-60, 140)) / 1000)
+        cost = Decimal(dice.randint(300, 900)) / 1000
+        bill = None if number == now.day - 1 else str(cost + Decimal(dice.randint(-20, 50)) / 1000)
         gpu = machine(str(cost), at=machine_at, bill=bill, gpu_name=dice.choice(["RTX 4090", "RTX 5090", "L40S"]))
         for turn in range(dice.randint(2, 6)):
             owner = dice.choice([me, me, *others])
             moment = min(now, at + timedelta(minutes=17 * turn))
-            direct = Decimal(dice.randint(21_000, 64_000)) / 1_000_000
+            direct = Decimal(dice.randint(31_000, 94_000)) / 1_000_000
             video(
                 owner,
                 str(direct),
-                share=str(direct * dice.randint(20, 110) / 100),
+                share=str(round(direct * dice.randint(20, 110) / 100, 6)),
                 at=moment,
                 machine=gpu,
                 prompt=dice.choice(PROMPTS),
