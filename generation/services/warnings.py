@@ -1,6 +1,7 @@
 """What may go wrong with a video that is only thought of: a bad result, a refusal, a price. Each with a way out."""
 
 import dataclasses
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from decimal import Decimal
@@ -140,24 +141,27 @@ def _picture(case: Case) -> Iterator[Caution]:
     if image is None or not chosen.width or not chosen.height:
         return
     target = (chosen.width, chosen.height)
-    if _kept(image, target) < 1 - CROPPED:
-        best = max(_sizes(case.model), key=lambda size: _kept(image, size))
-        better = _kept(image, best) > _kept(image, target) + 0.1
-        yield Caution(
-            "strong_crop",
-            f"{1 - _kept(image, target):.0%} of the picture is cut away to make it {target[0]} x {target[1]}.",
-            "size",
-            {"size": f"{best[0]}x{best[1]}"} if better else {},
-        )
+    sizes = _sizes(case.model)
+    if (cut := 1 - _kept(image, target)) > CROPPED:
+        best = max(sizes, key=lambda size: _fit(image, size, target))
+        better = _kept(image, best) > 1.1 - cut
+        message = f"{cut:.0%} of the picture is cut away to make it {target[0]} x {target[1]}."
+        yield Caution("strong_crop", message, "size", _size(best) if better else {})
     if (factor := _enlarged(image, target)) > ENLARGED:
-        smaller = [size for size in _sizes(case.model) if _enlarged(image, size) < factor / 1.1]
-        best = max(smaller, key=lambda size: (_kept(image, size), -_enlarged(image, size)), default=target)
-        yield Caution(
-            "small_picture",
-            f"The picture is small: it is enlarged {factor:.1f} times, and the video will look soft.",
-            "size" if best != target else "image",
-            {"size": f"{best[0]}x{best[1]}"} if best != target else {},
-        )
+        smaller = [size for size in sizes if _enlarged(image, size) < factor / 1.1]
+        best = max(smaller, key=lambda size: _fit(image, size, target), default=target)
+        message = f"The picture is small: it is enlarged {factor:.1f} times, and the video will look soft."
+        yield Caution("small_picture", message, "size" if smaller else "image", _size(best) if smaller else {})
+
+
+def _size(size: tuple[int, int]) -> dict[str, Any]:
+    return {"size": f"{size[0]}x{size[1]}"}
+
+
+def _fit(image: SourceImage, size: tuple[int, int], target: tuple[int, int]) -> tuple[float, float, float]:
+    """How good a size is instead of `target`: by what it keeps, how little it enlarges, how near its area is."""
+    area = math.log(size[0] * size[1] / (target[0] * target[1]))
+    return round(_kept(image, size), 1), -max(ENLARGED, _enlarged(image, size)), -abs(area)
 
 
 def _sizes(model: VideoModel) -> list[tuple[int, int]]:
