@@ -132,10 +132,10 @@ class EngineError(Exception):
 
     code = "engine_error"
 
-    def __init__(self, message: str, *, code: str | None = None, cost_usd: Decimal | None = None) -> None:
+    def __init__(self, message: str, *, code: str | None = None, billed: bool = False) -> None:
         super().__init__(message)
         self.message = message
-        self.cost_usd = cost_usd  # what the provider takes all the same, when it told
+        self.billed = billed  # the provider takes its price all the same: no second try by ourselves
         if code:
             self.code = code
 

@@ -21,7 +21,7 @@ from generation.engines.base import (
     ResultRef,
 )
 from generation.engines.fal_client import Answer, FalClient, FalHostRefused, FalRefused, FalUnreachable, Hosts
-from generation.engines.fal_errors import Forgotten, failure, is_charged, is_passing, refusal, sound
+from generation.engines.fal_errors import Forgotten, NoResultYet, failure, is_charged, is_passing, refusal, sound
 from generation.engines.fal_find import find_request
 from generation.engines.fal_messages import BadAnswer, request_id_of, standing_of
 from generation.engines.fal_request import Asked, asked, image_field, without_query
@@ -210,9 +210,9 @@ class FalEngine:
         try:
             return await result_of(answer, request, ref, hosts=self._hosts, prices=self._prices)
         except FalHostRefused as exc:
-            raise EngineRefused(f"The video is not at fal.ai: {exc}", code="result_host") from exc
+            raise EngineRefused(f"The video is not at fal.ai: {exc}", code="result_host", billed=True) from exc
         except BadAnswer as exc:
-            raise EngineRefused(f"fal.ai's answer holds no video: {exc}", code="no_result") from exc
+            raise EngineRefused(f"fal.ai's answer holds no video: {exc}", code="no_result", billed=True) from exc
 
     async def _find(self, ref: ProviderRef, reporter: Reporter, watch: Watch) -> str:
         """The id of a request whose answer was lost. Raises EngineRefused (outcome_unknown) when time is up."""
@@ -257,6 +257,8 @@ class FalEngine:
     def _judge_silence(self, ref: ProviderRef, misses: int, exc: Exception) -> None:
         if misses < self._timing.unreachable_looks:
             return
+        if isinstance(exc, NoResultYet) and exc.may_be_the_result:
+            raise failure(exc.answer) from exc
         if isinstance(exc, Forgotten) and self._is_given_up(ref):
             raise EngineRefused("fal.ai has forgotten the request.", code="outcome_unknown") from exc
         raise EngineSilent("fal.ai stopped answering; it is asked again.") from exc
@@ -279,8 +281,8 @@ class FalEngine:
         result = await self._client.result(ref["endpoint"], ref["request_id"])
         if result.is_good:
             return result
-        if is_passing(result):
-            raise BadAnswer(f"HTTP {result.status} instead of the result")
+        if is_passing(result, failed=standing.failed):
+            raise NoResultYet(result)
         raise failure(result)
 
     async def _stop(self, endpoint: str, request_id: str) -> bool:
@@ -295,8 +297,8 @@ class FalEngine:
             standing = standing_of(sound(await self._client.status(endpoint, request_id)).json())
             if standing.is_over:
                 result = await self._client.result(endpoint, request_id)
-                if not result.is_good and is_passing(result):
-                    raise BadAnswer(f"HTTP {result.status}")
+                if not result.is_good and is_passing(result, failed=standing.failed):
+                    raise NoResultYet(result)
                 return not is_charged(result)
             await asyncio.sleep(self._timing.cancel_look_s)
 

@@ -27,7 +27,8 @@ def failure(answer: Answer) -> EngineError:
     reason = reason_of(answer.body)
     if answer.status < 500:
         return _refused(answer, reason)
-    return EngineFailed(f"fal.ai could not make the video: {reason or f'HTTP {answer.status}'}", code="fal_failed")
+    words = f"fal.ai could not make the video: {reason or f'HTTP {answer.status}'}"
+    return EngineFailed(words, code="fal_failed", billed=is_charged(answer))
 
 
 def units_of(answer: Answer) -> str | None:
@@ -53,18 +54,35 @@ def sound(answer: Answer) -> Answer:
     return answer
 
 
-def is_passing(answer: Answer) -> bool:
-    """Whether an error is about this look at the result, and not the result itself."""
+class NoResultYet(BadAnswer):
+    """An error in place of the result, which may be about this look and not about the result."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__(f"HTTP {answer.status} instead of the result")
+        self.answer = answer
+
+    @property
+    def may_be_the_result(self) -> bool:
+        """Whether it is written as a request's own failure is."""
+        try:
+            return self.answer.status >= 500 and "detail" in read_json(self.answer.body)
+        except BadAnswer:
+            return False
+
+
+def is_passing(answer: Answer, *, failed: bool) -> bool:
+    """Whether an error is about this look at the result, and not the result itself.
+
+    `failed`: the status said that the request has failed; without that a server's error says nothing about it.
+    """
     if answer.status in (401, 403, 404, 408, 429):
         return True
     if answer.status == 400 and b"in progress" in answer.body[:1000]:
         return True
-    try:
-        return answer.status >= 500 and "detail" not in read_json(answer.body)
-    except BadAnswer:
-        return answer.status >= 500
+    return answer.status >= 500 and not failed
 
 
 def _refused(answer: Answer, reason: str) -> EngineError:
     code = "content_refused" if "content_policy_violation" in types_of(answer.body) else "fal_refused"
-    return EngineRefused(f"fal.ai refused: {reason or f'HTTP {answer.status}'}", code=code)
+    words = f"fal.ai refused: {reason or f'HTTP {answer.status}'}"
+    return EngineRefused(words, code=code, billed=is_charged(answer))

@@ -29,6 +29,7 @@ class Standing:
     position: int | None = None  # requests before ours
     percent: int | None = None  # the newest that its log names
     log: str = ""  # the newest line
+    failed: bool = False  # it says itself that the request came to no result
 
     @property
     def is_over(self) -> bool:
@@ -91,6 +92,7 @@ def standing_of(data: Mapping[str, Any]) -> Standing:
         position=position if isinstance(position, int) and not isinstance(position, bool) and position >= 0 else None,
         percent=percents[-1] if percents else None,
         log=lines[-1] if lines else "",
+        failed=bool(data.get("error") or data.get("error_type")),
     )
 
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -30,7 +31,7 @@ from generation.engines.base import (
     RenderResult,
 )
 from generation.models import Attempt, Provider, SourceImage
-from generation.services import evidence, handing_over, intake
+from generation.services import evidence, handing_over, intake, prices
 from generation.services import held as rows
 from generation.services.claims import Mode
 from generation.services.held import Held, LeaseLost
@@ -190,14 +191,22 @@ async def _settle(held: Held, engine: Engine, exc: EngineError) -> None:
         if isinstance(exc, EngineUnavailable):
             held.unavailable = True
             await _give_back(held, exc, pause_s=_pause(made + 1), counted=False, outcome=Attempt.Outcome.UNAVAILABLE)
-        elif isinstance(exc, EngineRefused) or made >= settings.MAX_ATTEMPTS:
-            await sync_to_async(rows.fail)(held, code=exc.code, message=exc.message, cost_usd=exc.cost_usd)
+        elif isinstance(exc, EngineRefused) or exc.billed or made >= settings.MAX_ATTEMPTS:
+            await sync_to_async(rows.fail)(held, code=exc.code, message=exc.message, cost_usd=_cost_of(held, exc))
             await _clean_up(held)
         else:
             outcome = Attempt.Outcome.LOST if isinstance(exc, EngineLost) else Attempt.Outcome.FAILED
             await _give_back(held, exc, pause_s=_pause(made), counted=True, outcome=outcome)
     except LeaseLost:
         await _unless_ours(held, engine)
+
+
+def _cost_of(held: Held, exc: EngineError) -> Decimal | None:
+    """What the provider takes although there is no video: its price, as far as we know it."""
+    job = held.claim.job
+    if not exc.billed or job.width is None or job.height is None:
+        return None
+    return prices.price_of(job.model, width=job.width, height=job.height, frames=job.frames, fps=job.fps)
 
 
 async def _give_back(held: Held, exc: EngineError, *, pause_s: float, counted: bool, outcome: str) -> None:

@@ -39,6 +39,9 @@ class Recorder:
     def progress(self, progress: Progress) -> None:
         self.news.append(progress)
 
+    async def evidence(self, timeout_s: float) -> dict[str, Any] | None:
+        return None
+
     @property
     def ref(self) -> ProviderRef:
         return self.sent[-1][0]
