@@ -7,6 +7,7 @@ import pytest
 
 from tests.simulators.fal import FalSimulator
 from tests.simulators.fal_wire import TURBO, WAN, Caller
+from tests.simulators.fal_wire import shape as video_shape
 
 
 @pytest.mark.parametrize(
@@ -160,3 +161,45 @@ def test_the_observer_sees_options_and_webhook_of_every_request(fal: FalSimulato
     assert len(fal.requests_for("n-17")) == 1
     assert fal.requests_for("n-17")[0]["headers"] == {"x-fal-object-lifecycle-preference": keep}
     assert len(fal.requests_for(lambda row: row["input"]["prompt"] == "another")) == 1
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "changes", "usd", "shape"),
+    [
+        ("fal-ai/wan-25-preview/image-to-video", {"duration": "10"}, "0.5", (640, 480, 241, 24)),
+        ("fal-ai/kling-video/v2.5-turbo/standard/image-to-video", {"duration": "5"}, "0.21", (960, 720, 121, 24)),
+        ("fal-ai/minimax/hailuo-02/standard/image-to-video", {"resolution": "512P"}, "0.102", (688, 512, 145, 24)),
+        (
+            "fal-ai/bytedance/seedance/v1/pro/fast/image-to-video",
+            {"aspect_ratio": "16:9", "duration": "2"},
+            "0.01908",
+            (848, 480, 49, 24),
+        ),
+        (
+            "fal-ai/ltx-2-19b/image-to-video",
+            {"video_size": {"width": 640, "height": 352}, "num_frames": 25, "fps": 25},
+            "0.010138",
+            (640, 352, 25, 25),
+        ),
+    ],
+)
+def test_other_models_have_prices_and_shapes_of_their_own(
+    fal: FalSimulator, caller: Caller, endpoint: str, changes, usd: str, shape: tuple[int, int, int, int]
+):
+    result = caller.finish(endpoint, **changes)
+    found = video_shape(caller.get(result.json()["video"]["url"]).content)
+
+    assert Decimal(fal.requests()[0]["billed"]) == Decimal(usd)
+    assert (found.width, found.height, found.frames, found.fps) == shape
+
+
+def test_a_model_that_takes_no_seed_tells_none(caller: Caller):
+    assert set(caller.finish("fal-ai/kling-video/v2.5-turbo/standard/image-to-video").json()) == {"video"}
+
+
+def test_wan_25_tells_the_prompt_that_it_made_and_refuses_long_ones(caller: Caller):
+    endpoint = "fal-ai/wan-25-preview/image-to-video"
+    told, long = caller.finish(endpoint).json(), caller.finish(endpoint, prompt="a" * 801)
+
+    assert told["actual_prompt"].startswith("a cat ")
+    assert (long.status_code, long.json()["detail"][0]["type"]) == (422, "string_too_long")

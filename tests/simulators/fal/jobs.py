@@ -9,8 +9,10 @@ from typing import Any
 
 from tests.simulators.fal.endpoints import Endpoint
 from tests.simulators.swarmui.messages import JsonObject
+from tests.simulators.swarmui.video import Clip
 
 IN_QUEUE, IN_PROGRESS, COMPLETED = "IN_QUEUE", "IN_PROGRESS", "COMPLETED"
+MICRO = Decimal("0.000001")
 LOG_LINES = 10  # of one inference
 
 
@@ -31,8 +33,7 @@ class Job:
     webhook: str
     fates: frozenset[str]
     accepted_at: float
-    price: Decimal
-    units: Decimal
+    price: Decimal = Decimal(0)
     id: str = field(default_factory=lambda: str(uuid.uuid4()))
     gateway_id: str = ""
     status: str = IN_QUEUE
@@ -69,6 +70,12 @@ class Job:
     def has(self, fate: str) -> bool:
         return fate in self.fates
 
+    def set_price(self, ratio: float) -> Clip:
+        """What it will cost for a picture of that shape (width by height); answers the video's."""
+        clip = self.endpoint.clip(self.values, ratio=ratio)
+        self.price = self.endpoint.usd(self.values, clip).quantize(MICRO)
+        return clip
+
     def logs(self, now: float) -> list[JsonObject]:
         """The lines printed so far."""
         if self.started_at is None:
@@ -102,7 +109,6 @@ class Job:
             "cancel_asked": self.cancel_asked,
             "price": str(self.price),
             "billed": str(self.billed),
-            "units": str(self.units),
             "output": self.output,
             "webhooks": list(self.posts),
         }

@@ -32,6 +32,7 @@ MODEL_FAILURES = {
 }
 WHERE = {"fail_input": ["num_frames"], "fail_policy": ["prompt"], "fail_download": ["image_url"]}
 MARK_BYTES = 64
+EXPANDERS = ("enable_prompt_expansion", "prompt_optimizer")
 
 
 class Outcome:
@@ -105,8 +106,8 @@ class Outcome:
         job.output = {} if job.has("link_missing") else {"video": self._file(job, path, len(data))}
         job.output |= self._told(job)
         if not job.has("no_units"):
-            units = job.units * (2 if job.has("double_units") else 1)
-            job.answer_headers["x-fal-billable-units"] = f"{units:f}"
+            usd = job.price * (2 if job.has("double_units") else 1)
+            job.answer_headers["x-fal-billable-units"] = f"{job.endpoint.units(usd):f}"
 
     def _shelve(self, job: Job, path: str, data: bytes) -> None:
         world = self._world
@@ -128,14 +129,12 @@ class Outcome:
         if seed is None or job.has("drift_seed"):
             seed = self._world.random.randrange(1, 2**31)
         prompt = str(job.values.get("prompt") or "")
-        if job.has("drift_prompt") or job.values.get("enable_prompt_expansion"):
+        if job.has("drift_prompt") or any(job.values.get(name) for name in EXPANDERS):
             prompt = f"{prompt} Cinematic light, slow camera, highly detailed."
-        told: JsonObject = {}
-        if job.endpoint.seed_out and not job.has("silent_seed"):
-            told["seed"] = seed
-        if job.endpoint.prompt_out and not job.has("silent_prompt"):
-            told["prompt"] = prompt
-        return told
+        known: JsonObject = {} if job.has("silent_prompt") else {"prompt": prompt, "actual_prompt": prompt}
+        if not job.has("silent_seed"):
+            known["seed"] = seed
+        return {name: known[name] for name in job.endpoint.tells if name in known}
 
     def _expiry(self, job: Job) -> float | None:
         return expiry(self._world, job.headers.get("x-fal-object-lifecycle-preference", ""))
@@ -144,7 +143,7 @@ class Outcome:
         url = job.given.get("image_url")
         data = await picture(self._world.shelf, str(url)) if url else None
         ratio = await ratio_of(data) if data is not None else 16 / 9
-        clip = _drifted(job, job.endpoint.clip(job.values, ratio=ratio))
+        clip = _drifted(job, job.set_price(ratio))
         if self._world.script.cheap:
             shared = await asyncio.to_thread(video.encode_shared, clip)
             return shared + video.free_box(MARK_BYTES, job.id.encode().ljust(MARK_BYTES - 8, b" "))

@@ -2,13 +2,12 @@
 
 import random
 from collections import Counter
-from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from tests.simulators.fal.endpoints import CATALOGUE, Catalogue
 from tests.simulators.fal.files import Shelf
 from tests.simulators.fal.jobs import COMPLETED, IN_PROGRESS, Book, Job
+from tests.simulators.fal.models import CATALOGUE, Catalogue
 from tests.simulators.fal.outcome import Outcome
 from tests.simulators.fal.script import Script
 from tests.simulators.fal.webhooks import Postman
@@ -16,7 +15,7 @@ from tests.simulators.swarmui.messages import JsonObject
 from tests.simulators.vastai.clock import Clock
 
 JOURNAL_LENGTH = 20000
-CENTS = Decimal("0.000001")
+WIDE = 16 / 9  # a picture's shape, until it is seen
 # What the platform understands in the head of a submit.
 OPTIONS = (
     *("x-fal-request-timeout", "x-fal-queue-priority", "x-fal-runner-hint", "x-fal-no-retry", "x-fal-store-io"),
@@ -56,7 +55,6 @@ class World:
         endpoint = self.catalogue.find(endpoint_id)
         ignored = self.script.ignores.get(endpoint_id, [])
         values = endpoint.filled({name: value for name, value in given.items() if name not in ignored})
-        valid = not endpoint.problems(given)
         job = Job(
             endpoint_id=endpoint_id,
             endpoint=endpoint,
@@ -66,10 +64,10 @@ class World:
             webhook=webhook,
             fates=self.script.take_fates(str(given.get("prompt") or "")),
             accepted_at=self.now,
-            price=endpoint.usd(values).quantize(CENTS) if valid else Decimal(0),
-            units=endpoint.units(values) if valid else Decimal(0),
             ready_at=self.now + self.script.queue_seconds,
         )
+        if not endpoint.problems(given):
+            job.set_price(WIDE)
         self.book.jobs[job.id] = job
         self._enqueue(job)
         return job

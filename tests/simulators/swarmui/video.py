@@ -3,6 +3,7 @@
 import base64
 import io
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
@@ -59,9 +60,8 @@ def encode(picture: bytes | None, clip: Clip) -> bytes:
     canvas = _canvas(picture, clip)
     if clip.frames == 1:
         return _still(canvas, clip)
-    frames = [_frame(canvas, clip, index) for index in range(clip.frames)]
-    if clip.boomerang:
-        frames += frames[::-1]
+    order = [*range(clip.frames), *(reversed(range(clip.frames)) if clip.boomerang else ())]
+    frames = (_frame(canvas, clip, index) for index in order)  # one at a time: all of a 1080p video are gigabytes
     return _encode_video(frames, clip) if FORMATS[clip.format][2] else _encode_animation(frames, clip)
 
 
@@ -144,7 +144,7 @@ def _still(canvas: Pixels, clip: Clip) -> bytes:
     return file.getvalue()
 
 
-def _encode_video(frames: list[Pixels], clip: Clip) -> bytes:
+def _encode_video(frames: Iterable[Pixels], clip: Clip) -> bytes:
     extension, _, codec, pixel_format = FORMATS[clip.format]
     file = io.BytesIO()
     with av.open(file, "w", format=extension) as container:
@@ -164,7 +164,7 @@ def _options(codec: str) -> dict[str, str]:
     }.get(codec, {"profile": "3"})
 
 
-def _encode_animation(frames: list[Pixels], clip: Clip) -> bytes:
+def _encode_animation(frames: Iterable[Pixels], clip: Clip) -> bytes:
     images = [Image.fromarray(pixels) for pixels in frames]
     file = io.BytesIO()
     images[0].save(
