@@ -1,5 +1,7 @@
 """What was promised, spent and corrected: for rented machines, for cloud calls, and for each person."""
 
+from typing import Any, NoReturn
+
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
@@ -12,6 +14,23 @@ class Book(models.TextChoices):
     MACHINE = "machine", "Rented machines"  # what vast.ai takes
     CLOUD = "cloud", "Cloud calls"  # what fal.ai takes
     PERSON = "person", "People"  # what people's videos are charged: a share of the two above, never beside them
+
+
+class EntriesAreFinalError(TypeError):
+    """Somebody tried to change the past; a correction is another entry."""
+
+
+class LedgerEntryQuerySet(models.QuerySet["LedgerEntry"]):
+    """Entries are read and inserted. (The account of a person goes by Django's own way, which clears `person`.)"""
+
+    def update(self, **_values: Any) -> NoReturn:
+        raise EntriesAreFinalError("Ledger entries are never changed.")
+
+    def delete(self) -> NoReturn:
+        raise EntriesAreFinalError("Ledger entries are never deleted.")
+
+    def bulk_update(self, *_args: Any, **_options: Any) -> NoReturn:
+        raise EntriesAreFinalError("Ledger entries are never changed.")
 
 
 class LedgerEntry(models.Model):
@@ -35,6 +54,8 @@ class LedgerEntry(models.Model):
     key = models.CharField(max_length=120, unique=True, help_text="What makes booking it twice impossible.")
     note = models.CharField(max_length=200, blank=True)
 
+    objects = LedgerEntryQuerySet.as_manager()
+
     class Meta:
         verbose_name_plural = "ledger entries"
         ordering = ["at", "pk"]
@@ -52,6 +73,15 @@ class LedgerEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.kind} {self.usd}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Insert it; an entry that is stored is never written again."""
+        if not self._state.adding:
+            raise EntriesAreFinalError("Ledger entries are never changed.")
+        super().save(*args, **(options | {"force_insert": True}))
+
+    def delete(self, *_args: Any, **_options: Any) -> NoReturn:
+        raise EntriesAreFinalError("Ledger entries are never deleted.")
 
 
 class Purse(models.Model):

@@ -147,10 +147,12 @@ def test_charges_can_come_late_and_in_pages(market: Market, vast: VastSimulator)
     vast.advance(3 * 86400)
     days = {"day": {"gte": 0, "lte": vast.now}}
     first = market.get("v0/charges/", select_filters=days, limit=2).json()
-    vast.script(charges_lag_seconds=10 * 86400)
-
     assert (first["count"], first["total"] >= 3) == (2, True)
     assert market.get("v0/charges/", select_filters=days, limit=2, after_token=first["next_token"]).json()["count"] >= 1
+    vast.script(charges_lag_seconds=10 * 86400)
+    assert market.get("v0/charges/", select_filters=days).json()["count"] == 0
+    vast.script(charges_lag_seconds=86400)
+    assert 0 < market.get("v0/charges/", select_filters=days).json()["total"] < first["total"]
 
 
 def test_what_was_granted_is_what_was_paid_and_what_is_left(vast: VastSimulator, market: Market) -> None:

@@ -70,12 +70,12 @@ def charges(call: Call) -> JsonObject:
 
 
 def charge_rows(world: World, since: float, until: float) -> list[dict[str, Any]]:
-    """From the ledger; what happened in the last `charges_lag_seconds` of whole days is not known yet."""
+    """From the ledger; with `charges_lag_seconds` a day is shown that long after its end, and none before."""
     rows = []
     for number, meter in world.ledger.meters.items():
         for day, items in sorted(meter.days.items()):
-            known = world.now - (day + 1) * DAY >= 0 or not world.script.charges_lag_seconds
-            known = known or world.now - day * DAY >= world.script.charges_lag_seconds
+            lag = world.script.charges_lag_seconds
+            known = not lag or world.now - (day + 1) * DAY >= lag
             if known and since < (day + 1) * DAY and until >= day * DAY:
                 rows.append(_charge(world, number, day, items))
     return rows
