@@ -128,7 +128,8 @@ def _message(job: VideoJob, wait: _Wait) -> str:
         return job.error_message
     if (gpu := wait.gpu(job)) and gpu.message:
         return gpu.message
-    if job.message and not job.is_over:
+    # A cancelled job has words of its own when it was charged all the same.
+    if job.message and (not job.is_over or job.status == Status.CANCELLED):
         return job.message
     if job.status == Status.QUEUED and job.image_id is None:
         return "Fetching the picture"

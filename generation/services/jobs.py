@@ -298,7 +298,7 @@ def delete_job(*, job: VideoJob) -> None:
     now = timezone.now()
     with transaction.atomic():
         rows = VideoJob.objects.filter(pk=job.pk)
-        settling.end(rows.unfinished(), {"status": Status.CANCELLED, "finished_at": now})
+        settling.end(rows.unfinished(), {"status": Status.CANCELLED, "finished_at": now, "message": ""})
         if rows.filter(deleted_at=None).update(deleted_at=now, updated_at=now):
             queue.ring("generation.tasks.purge_job", str(job.pk))
 

@@ -241,6 +241,7 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
         "frames": facts.frames,
         "fps": facts.fps,
     }
+    found = drift_of(attempt.request_sent, facts, attempt.engine_metadata)
     with transaction.atomic():
         if settling.end(work.held(), values, price) is None:
             raise _LeaseLost
@@ -249,7 +250,7 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
             outcome=Attempt.Outcome.STORED,
             timings=attempt.timings | work.seconds,
             engine_metadata=attempt.engine_metadata,
-            drift=drift_of(attempt.request_sent, facts, attempt.engine_metadata),
+            drift=list(dict.fromkeys([*attempt.drift, *found])),
             cost_usd=price.direct_usd,
         )
     if seconds:

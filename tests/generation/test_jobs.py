@@ -10,7 +10,7 @@ from django_q.models import OrmQ
 from pytest_django import Settings
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
-from generation.models import Rating, Status, VideoJob, VideoModel
+from generation.models import Provider, Rating, Status, VideoJob, VideoModel
 from generation.services import jobs
 from generation.services.jobs import JobRequest
 from tests import factories
@@ -93,6 +93,43 @@ def test_frames_that_the_model_cannot_make_are_refused_with_the_nearest(person: 
 
     with pytest.raises(BadSetting, match="nearest is 81"):
         ask(person, num_frames=80)
+
+
+@pytest.mark.parametrize(("asked", "near"), [(100, 81), (102, 121), (161, 121)])
+def test_a_model_with_a_few_lengths_takes_only_these_and_names_the_nearest(person: User, asked: int, near: int) -> None:
+    VideoModel.objects.filter(slug="motion-preview").update(frame_choices=[81, 121], frames_step=7)
+
+    assert ask(person, num_frames=121).frames == 121
+    with pytest.raises(BadSetting, match=f"81 or 121 frames; the nearest is {near}") as refused:
+        ask(person, num_frames=asked)
+    assert refused.value.field == "num_frames"
+
+
+def test_a_cloud_model_needs_a_key(person: User, settings: Settings) -> None:
+    settings.FAL_KEY = ""
+    with pytest.raises(EngineNotConfigured, match=r"key for fal\.ai"):
+        ask(person, model="fal-wan-2-2", num_frames=81)
+    settings.FAL_KEY = "key:secret"
+
+    assert ask(person, model="fal-wan-2-2", num_frames=81).reserved_usd > 0
+
+
+def test_the_cloud_is_never_chosen_for_somebody_who_named_no_model(person: User, settings: Settings) -> None:
+    settings.FAL_KEY = "key:secret"
+    VideoModel.objects.filter(provider=Provider.FAL).update(position=0)
+    assert ask(person, model=None).model.provider == Provider.PREVIEW
+
+    VideoModel.objects.exclude(provider=Provider.FAL).update(enabled=False)
+    with pytest.raises(EngineNotConfigured):
+        ask(person, model=None)
+
+
+def test_a_retry_of_a_cloud_video_is_promised_again(person: User, settings: Settings) -> None:
+    settings.FAL_KEY = "key:secret"
+    job = ask(person, model="fal-wan-2-2")
+    jobs.cancel_job(job=job)
+
+    assert jobs.retry_job(job=job).reserved_usd == job.reserved_usd > 0
 
 
 def test_a_gpu_model_without_a_server_is_refused(person: User) -> None:

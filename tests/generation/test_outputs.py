@@ -127,6 +127,17 @@ def test_a_result_at_the_engine_becomes_a_finished_video(
     assert list(settings.SPOOL_DIR.iterdir()) == []
 
 
+def test_what_the_video_is_not_although_it_was_asked_for_is_kept_with_the_attempt(person: User, server: Server) -> None:
+    attempt = storing(person, server=server)
+    attempt.request_sent = {"expects": {"frames": 81}}
+    attempt.engine_metadata = {"drift": ["The seed was ignored."]}
+    attempt.save()
+    store(attempt_id=str(attempt.pk))
+
+    attempt.refresh_from_db()
+    assert attempt.drift == ["The seed was ignored.", "81 frames were asked for; the video has 32."]
+
+
 def test_a_spooled_preview_becomes_a_finished_video_and_leaves_the_spool(person: User, content: bytes) -> None:
     attempt = storing(person, spooled=content)
     store(attempt_id=str(attempt.pk))

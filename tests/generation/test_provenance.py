@@ -36,11 +36,11 @@ def content(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     return video(tmp_path_factory.mktemp("video") / "v.mp4", noise=True).read_bytes()
 
 
-@pytest.fixture
-def signed(tmp_path: Path, content: bytes) -> Path:
+@pytest.fixture(params=[Provider.SWARMUI, Provider.FAL])
+def signed(request: pytest.FixtureRequest, tmp_path: Path, content: bytes) -> Path:
     path = tmp_path / "v.mp4"
     path.write_bytes(content)
-    sign([path], provider=Provider.SWARMUI, model="Wan 2.2")
+    sign([path], provider=request.param, model="Wan 2.2")
     return path
 
 
