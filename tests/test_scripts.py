@@ -123,7 +123,7 @@ def test_nothing_is_left_when_the_platform_is_killed(served: Served) -> None:
     until(lambda: not processes_of(served.folder), what="the end of its processes")
 
 
-def test_the_demo_rents_at_a_pretend_market_and_leaves_the_old_settings_behind(tmp_path: Path) -> None:
+def test_the_demo_has_a_pretend_market_and_cloud_and_leaves_the_old_settings_behind(tmp_path: Path) -> None:
     served = Served(tmp_path, "--demo")
     output = served.until_ready()
     found = re.search(r"API token +(\S+)", output)
@@ -132,6 +132,7 @@ def test_the_demo_rents_at_a_pretend_market_and_leaves_the_old_settings_behind(t
     demo = f"http://127.0.0.1:{served.port}/api/gpu"
     offers = httpx.get(f"{demo}/offers", headers=headers, timeout=60).json()
     during = httpx.get(f"{demo}/config", headers=headers).json()
+    models = httpx.get(f"http://127.0.0.1:{served.port}/api/models", headers=headers).json()
     served.stop()
 
     again = Served(tmp_path)
@@ -142,6 +143,7 @@ def test_the_demo_rents_at_a_pretend_market_and_leaves_the_old_settings_behind(t
     assert len(offers["results"]) > 3
     assert (during["gpu_provider"], after["gpu_provider"]) == ("vastai", "manual")
     assert after["swarmui_url"] == ""
+    assert {"wan-2-2", "fal-wan-2-2-turbo"} <= {model["model"] for model in models["results"] if model["available"]}
 
 
 def test_the_check_makes_a_video_and_leaves_nothing_behind(tmp_path: Path) -> None:

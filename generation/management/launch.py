@@ -40,15 +40,15 @@ def is_free(host: str, port: int) -> bool:
     return True
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free together with the next one."""
+def free_port(host: str = "127.0.0.1", *, together: int = 2) -> int:
+    """The first of so many free ports side by side."""
     for _ in range(100):
         with closing(socket.socket()) as listener:
             listener.bind((host, 0))
             port = int(listener.getsockname()[1])
-        if port < 65_535 and is_free(host, port) and is_free(host, port + 1):
+        if port + together <= 65_536 and all(is_free(host, port + number) for number in range(together)):
             return port
-    raise CannotStart("There are no two free ports side by side.")
+    raise CannotStart(f"There are no {together} free ports side by side.")
 
 
 def check_folders() -> None:

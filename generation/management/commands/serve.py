@@ -38,7 +38,7 @@ class Command(BaseCommand):
             default=8000,
             help="for pages; live updates take the next (default: %(default)s)",
         )
-        parser.add_argument("--demo", action="store_true", help="render on a simulated SwarmUI, with no GPU")
+        parser.add_argument("--demo", action="store_true", help="with a simulated vast.ai and fal.ai; nothing is paid")
         parser.add_argument(
             "--check", action="store_true", help="start on a free port, make one video, check it, stop; exit 0 or 1"
         )
@@ -78,7 +78,7 @@ class Command(BaseCommand):
 
 @contextmanager
 def _demo(say: Callable[[str], None]) -> Iterator[list[Child]]:
-    """The simulator when this is a demo; otherwise what an earlier demo left behind is put right."""
+    """The simulators when this is a demo; otherwise what an earlier demo left behind is put right."""
     port = os.environ.get(DEMO_PORT)
     if port is None:
         demo.end()
@@ -86,14 +86,14 @@ def _demo(say: Callable[[str], None]) -> Iterator[list[Child]]:
         return
     demo.begin(int(port), say)
     try:
-        yield [demo.simulator(int(port))]
+        yield [demo.simulator(int(port)), demo.cloud(int(port))]
     finally:
         demo.end()
 
 
 def _start_again_for_demo() -> None:
     # Settings are read once at the start of a process, so what the demo needs must stand in the environment before.
-    port = launch.free_port()
+    port = launch.free_port(together=demo.PORTS)
     environment = os.environ | demo.environment(port) | {DEMO_PORT: str(port)}
     os.execve(sys.executable, [sys.executable, *sys.argv], environment)  # noqa: S606 (a shell is what we avoid)
 
