@@ -68,7 +68,7 @@ class DeliveryAnswer(serializers.Serializer[Any]):
     webhook_id = serializers.UUIDField(help_text="The receiver.")
     message_id = serializers.UUIDField(help_text="The webhook-id header: the same at every repetition.")
     type = serializers.CharField()
-    state = serializers.ChoiceField(choices=Delivery.State.choices)
+    outcome = serializers.ChoiceField(choices=Delivery.State.choices, help_text="Due: on its way.")
     tries = serializers.IntegerField(help_text="Since it was made or replayed.")
     next_try_at = serializers.DateTimeField(allow_null=True)
     delivered_at = serializers.DateTimeField(allow_null=True)
@@ -123,7 +123,7 @@ def _delivery(row: Delivery) -> Answer:
         "webhook_id": str(row.endpoint_id),
         "message_id": str(row.notice_id),
         "type": row.notice.kind,
-        "state": row.state,
+        "outcome": row.state,
         "tries": row.tries,
         "next_try_at": moment(row.next_try_at),
         "delivered_at": moment(row.delivered_at),

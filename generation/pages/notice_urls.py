@@ -7,6 +7,7 @@ from generation.pages import notices, preferences, webhooks
 urlpatterns = [
     path("notices", notices.notices, name="notices"),
     path("notices/new", notices.new, name="notices_new"),
+    path("notices/seen", notices.all_seen, name="notices_seen"),
     path("notices/<uuid:pk>/seen", notices.seen, name="notice_seen"),
     path("mail/off/<str:token>", preferences.mail_off, name="mail_off"),
     path("settings/preferences", preferences.preferences, name="preferences"),

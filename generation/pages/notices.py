@@ -17,7 +17,7 @@ from generation.pages.http import UserRequest
 from generation.services.words_of_notices import told
 
 LISTED = 50
-SHOWN = 3
+SHOWN = 2
 
 
 @login_required
@@ -53,7 +53,18 @@ def new(request: UserRequest) -> HttpResponse:
 @require_POST
 def seen(request: UserRequest, pk: UUID) -> HttpResponse:
     """Put one notice away; somebody else's is nothing that could be found."""
-    _see(request, Q(pk=pk))
+    return _put_away(request, Q(pk=pk))
+
+
+@login_required
+@never_cache
+@require_POST
+def all_seen(request: UserRequest) -> HttpResponse:
+    return _put_away(request, Q())
+
+
+def _put_away(request: UserRequest, which: Q) -> HttpResponse:
+    _see(request, which)
     if request.htmx:
         return render(request, "generation/_notices.html", _unseen(request))
     return redirect("notices")
@@ -67,7 +78,7 @@ def _unseen(request: UserRequest) -> dict[str, Any]:
     return {
         "shown": [(row, told(row)) for row in rows[:SHOWN]],
         "unseen": min(len(rows), LISTED),
-        "more": len(rows) > SHOWN,
+        "most": LISTED,
         "waiting": waiting,
         "state": f"{len(rows)}-{newest}-{'w' if waiting else ''}",
     }

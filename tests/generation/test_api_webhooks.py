@@ -95,13 +95,13 @@ def test_a_rotation_answers_with_the_new_secret(api: APIClient, receiver: Receiv
 def test_a_test_and_its_replay_stand_in_the_log(api: APIClient, receiver: Receiver) -> None:
     path = f"/api/webhooks/{make(api, receiver)['id']}"
     sent = api.post(f"{path}/test")
-    assert (sent.status_code, sent.json()["type"], sent.json()["state"]) == (202, "webhook.test", "due")
+    assert (sent.status_code, sent.json()["type"], sent.json()["outcome"]) == (202, "webhook.test", "due")
     try_now(Delivery.objects.get())
 
     (shown,) = api.get(f"{path}/deliveries").json()["results"]
-    assert (shown["state"], shown["tries"], shown["log"][0]["status_code"]) == ("delivered", 1, 204)
+    assert (shown["outcome"], shown["tries"], shown["log"][0]["status_code"]) == ("delivered", 1, 204)
     replayed = api.post(f"{path}/deliveries/{shown['id']}/replay")
-    assert (replayed.status_code, replayed.json()["state"]) == (202, "due")
+    assert (replayed.status_code, replayed.json()["outcome"]) == (202, "due")
     try_now(Delivery.objects.get())
     assert receiver.calls[0].message_id == receiver.calls[1].message_id == shown["message_id"]
 

@@ -94,6 +94,15 @@ def test_a_dismissed_one_is_gone_with_and_without_scripts(page: Client, person: 
     assert unseen(person) == 0
 
 
+def test_all_are_dismissed_at_once(page: Client, person: User, stranger: User) -> None:
+    for owner in (person, person, person, stranger):
+        notify.job_ended(ended(owner))
+    assert "All 3" in (corner(page) or "")
+    page.post("/notices/seen", headers={"HX-Request": "true"})
+
+    assert (unseen(person), unseen(stranger)) == (0, 1)
+
+
 def test_nobody_sees_or_dismisses_a_strangers(page: Client, person: User, stranger: User) -> None:
     job = ended(stranger)
     notify.job_ended(job)
