@@ -84,8 +84,13 @@ class Look:
     problem: str = ""
 
     def context(self) -> dict[str, Any]:
+        cloud = [card for card in self.cards if card.row.provider == Provider.FAL]
+        ready = [card.option for card in cloud if card.option and card.runnable]
         return {
             "cards": self.cards,
+            "cloud_cards": cloud,
+            "cloud_ready": len(ready),
+            "cheapest_cloud": min(ready, key=lambda option: option.estimate.usd_high, default=None),
             "chosen": self.chosen,
             "pair": self.pair,
             "by_rule": self.by_rule,

@@ -16,6 +16,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/retry", views.retry, name="job_retry"),
     path("jobs/<uuid:pk>/delete", views.delete, name="job_delete"),
     path("jobs/<uuid:pk>/preset", views.job_preset, name="job_preset"),
+    path("jobs/<uuid:pk>/final/<slug:model>", views.final, name="job_final"),
     path("jobs/<uuid:pk>/<str:kind>", views.media, name="job_media"),
     path("pictures/<uuid:pk>/delete", account.delete_picture_page, name="picture_delete"),
     path("pictures/<uuid:pk>/<str:kind>", views.picture, name="picture"),

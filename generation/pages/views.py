@@ -21,9 +21,12 @@ from generation.models import PreviewFrame, SourceImage, Status, VideoJob
 from generation.pages import forms
 from generation.pages.forms import LibraryFilter, NameForm
 from generation.pages.http import UserRequest, ask, confirmed
+from generation.pages.job_money import money_context, offer_of
+from generation.services.drafts import is_draft, make_final
 from generation.services.jobs import cancel_job, delete_job, retry_job
 from generation.services.links import link
 from generation.services.presets import create_preset
+from generation.templatetags.prices import price
 from i2v_site.errors import DomainError
 
 PAGE = 24
@@ -53,7 +56,7 @@ def job(request: UserRequest, pk: UUID) -> HttpResponse:
 @require_GET
 def job_live(request: UserRequest, pk: UUID) -> HttpResponse:
     """The part of the job's page that changes while one waits."""
-    return render(request, "generation/_job_live.html", _job_context(request, _own_job(request, pk)))
+    return render(request, "generation/_job_live_answer.html", _job_context(request, _own_job(request, pk)))
 
 
 def _job_context(request: UserRequest, row: VideoJob) -> dict[str, Any]:
@@ -61,7 +64,8 @@ def _job_context(request: UserRequest, row: VideoJob) -> dict[str, Any]:
     if not row.is_over:
         context["has_preview"] = PreviewFrame.objects.filter(job=row).exists()
     attempts = list(row.attempts.all())
-    context["attempt"] = attempts[-1] if attempts else None
+    last = attempts[-1] if attempts else None
+    context |= {"attempt": last, **money_context(row, last)}
     if request.user.is_staff:
         context["attempts"] = attempts
     return context
@@ -92,6 +96,29 @@ def retry(request: UserRequest, pk: UUID) -> HttpResponse:
     except DomainError as exc:
         messages.error(request, exc.message)
     return redirect("job", row.pk)
+
+
+@login_required
+@require_POST
+def final(request: UserRequest, pk: UUID, model: str) -> HttpResponse:
+    """From a draft to the final with this model; a question first when it costs more than a little."""
+    row, back = _own_job(request, pk), reverse("job", args=[pk])
+    offer = offer_of(row, model)
+    if offer and offer.asks and not confirmed(request):
+        title = f"Make the final with {offer.final.option.model.name}?"
+        return ask(
+            request,
+            title=title,
+            text=f"It costs {price(offer.final.option.estimate)}.",
+            button="Make the final",
+            back=back,
+        )
+    try:
+        made = make_final(owner=request.user, job=row, model=model)
+    except DomainError as exc:
+        messages.error(request, exc.message)
+        return redirect(back)
+    return redirect("job", made.pk)
 
 
 @login_required
@@ -204,7 +231,7 @@ def library_live(request: UserRequest) -> HttpResponse:
 
 def _with_states(rows: list[VideoJob]) -> list[dict[str, Any]]:
     states = queries.states_of(rows)
-    return [{"job": row, "state": states[row.pk]} for row in rows]
+    return [{"job": row, "state": states[row.pk], "draft": is_draft(row)} for row in rows]
 
 
 def _filtered(rows: QuerySet[VideoJob], chosen: dict[str, Any]) -> QuerySet[VideoJob]:

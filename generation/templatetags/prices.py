@@ -28,7 +28,7 @@ def price(found: Any) -> str:
     if not _of(found, "usd_high"):
         return str(_of(found, "paid_for") or "free")
     usual, most = usual_price(found), cents(_of(found, "usd_high"), ROUND_UP)
-    return usual if usual.removeprefix("about ") == most or most == LESS else f"{usual}, up to {most}"
+    return usual if usual.removeprefix("about ") == most else f"{usual}, up to {most}"
 
 
 @register.filter
@@ -36,8 +36,10 @@ def usual_price(found: Any) -> str:
     """The same without the upper end; "" when it is free."""
     if not found or not _of(found, "usd_high"):
         return ""
+    if _of(found, "usd_basis") == "price":
+        return cents(_of(found, "usd_high"), ROUND_UP)
     text = cents(_of(found, "usd")) or LESS
-    return text if text == LESS or _of(found, "usd_basis") == "price" else f"about {text}"
+    return text if text == LESS else f"about {text}"
 
 
 @register.filter

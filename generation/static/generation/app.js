@@ -201,6 +201,8 @@
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
     if (event.target.id === "estimate") keepSame(event);
+    // It is about the old settings, and its place goes with them.
+    if (event.target.id === "settings") htmx.trigger("#estimate", "htmx:abort");
     if (!event.target.matches("[data-live]")) return;
     if (busyIn(event.target)) event.detail.shouldSwap = false;
     before = states(event.target);
