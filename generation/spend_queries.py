@@ -109,9 +109,16 @@ def promises_of(person: User) -> list[Promise]:
     return [Promise(jobs[pk], usd[pk]) for pk in usd if pk in jobs]
 
 
+_SHOWN = (
+    *("prompt", "status", "created_at", "deleted_at", "model__slug", "model__name"),
+    *("direct_usd", "share_usd", "cost_usd", "cost_is_final"),
+)
+
+
 def _own(person: User, ids: Iterable[UUID]) -> QuerySet[VideoJob]:
     # Deleted ones too: they were paid for. Never somebody else's, whatever the books say.
-    return VideoJob.objects.filter(owner=person, pk__in=list(ids)).select_related("model")
+    rows = VideoJob.objects.filter(owner=person, pk__in=list(ids)).select_related("model")
+    return rows.only(*_SHOWN)
 
 
 # --- the site, for staff ----------------------------------------------------------------------------------------------

@@ -10,7 +10,8 @@ from django.contrib.auth.models import User
 from django.utils import timezone
 
 from generation.models import Attempt, Provider, Status, VideoJob, VideoModel
-from gpu.models import Book, Instance, InstanceState, LedgerEntry
+from gpu.models import Book, DayTotal, Instance, InstanceState, LedgerEntry
+from gpu.months import Month
 from gpu.services.booking import Line, write
 from tests import factories
 from tests.gpu import machine_rows
@@ -24,7 +25,16 @@ PROMPTS = (
 )
 
 
-def book(book: str, kind: str, usd: str | Decimal, *, subject: uuid.UUID, at: datetime, person: User | None) -> None:
+def book(
+    book: str,
+    kind: str,
+    usd: str | Decimal,
+    *,
+    subject: uuid.UUID,
+    at: datetime,
+    person: User | None,
+    frees: Decimal = Decimal(0),
+) -> None:
     """One entry with its sums."""
     line = Line(
         book=Book(book),
@@ -35,7 +45,15 @@ def book(book: str, kind: str, usd: str | Decimal, *, subject: uuid.UUID, at: da
         person_id=person.pk if person else None,
         at=at,
     )
-    write(line)
+    write(line, frees=frees)
+
+
+def paid(book_name: str, usd: Decimal, *, subject: uuid.UUID, at: datetime, person: User) -> None:
+    """Promised, spent and closed, as the books have it for a finished video; nothing for a free one."""
+    if usd:
+        book(book_name, "reserve", usd, subject=subject, at=at, person=person)
+        book(book_name, "spend", usd, subject=subject, at=at, person=person, frees=usd)
+        book(book_name, "release", "0", subject=subject, at=at, person=person)
 
 
 def cloud_model(slug: str = "fal-wan-test", **values: Any) -> VideoModel:
@@ -83,9 +101,9 @@ def video(
     job = factories.job(owner, **row | values)
     tried = {"engine": model.provider, "outcome": Attempt.Outcome.STORED, "ended_at": at}
     factories.attempt(job, machine=machine.pk if machine else None, **tried)
-    book("person", "spend", price, subject=job.pk, at=at, person=owner)
+    paid("person", price, subject=job.pk, at=at, person=owner)
     if model.provider == Provider.FAL:
-        book("cloud", "spend", usd, subject=job.pk, at=at, person=owner)
+        paid("cloud", Decimal(usd), subject=job.pk, at=at, person=owner)
     return job
 
 
@@ -104,7 +122,9 @@ def machine(usd: str, *, at: datetime | None = None, bill: str | None = None, **
     row: dict[str, Any] = {"created_at": at - timedelta(hours=3), "running_at": at - timedelta(hours=2, minutes=54)}
     if bill is not None:
         row |= {"ended_at": at, "charged_usd": Decimal(bill)}
-    found = machine_rows.instance(state, **row | {"spent_usd": Decimal(usd), "reserved_usd": Decimal(0)} | values)
+    found = machine_rows.instance(
+        state, **row | {"spent_usd": Decimal(bill or usd), "reserved_usd": Decimal(0)} | values
+    )
     book("machine", "spend", usd, subject=found.pk, at=at, person=None)
     if bill is not None and Decimal(bill) != Decimal(usd):
         book("machine", "correct", Decimal(bill) - Decimal(usd), subject=found.pk, at=at, person=None)
@@ -142,3 +162,31 @@ def busy_month(me: User, others: list[User]) -> None:
             if turn % 2:
                 video(owner, "0.4", at=moment, model=fal, prompt=dice.choice(PROMPTS))
     promised(me, "0.112", prompt=PROMPTS[0], status=Status.RENDERING)
+
+
+def many_videos(owners: list[User], count: int) -> None:
+    """`count` charged cloud videos of this month, with every sum in place, in a few inserts."""
+    model, now = cloud_model(), timezone.now()
+    fields: dict[str, Any] = {"frames": 17, "fps": 16, "steps": 1, "cfg_scale": 1.0, "seed": 7, "width": 832}
+    fields |= {"height": 480, "status": Status.SUCCEEDED, "video_key": "out/x.mp4", "finished_at": now}
+    jobs = [
+        VideoJob(
+            owner=owners[n % len(owners)], model=model, prompt=f"n {n}", cost_usd="0.4", direct_usd="0.4", **fields
+        )
+        for n in range(count)
+    ]
+    VideoJob.objects.bulk_create(jobs, batch_size=500)
+    entries = [
+        LedgerEntry(
+            book=name, subject=job.pk, person=job.owner, kind=kind, usd="0.4", at=now, key=f"{name}{kind}{job.pk}"
+        )
+        for job in jobs
+        for name, kind in (("person", "reserve"), ("person", "spend"), ("person", "release"), ("cloud", "spend"))
+    ]
+    LedgerEntry.objects.bulk_create(entries, batch_size=500)
+    for account in ("cloud", *(f"person:{owner.pk}" for owner in owners)):
+        DayTotal.objects.get_or_create(account=account, day=now.date(), defaults={"spent_usd": count})
+
+
+def some_day_of_last_month() -> datetime:
+    return Month.now().since - timedelta(days=3)

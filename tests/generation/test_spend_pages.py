@@ -16,6 +16,7 @@ from gpu.models import DayTotal, GpuConfig, PersonBudget
 from gpu.months import Month
 from tests import factories
 from tests.generation import spend_rows
+from tests.generation.spend_rows import some_day_of_last_month
 
 MINE, SITE, CHECK = "/spend", "/staff/spend", "/staff/spend/check"
 HTMX = {"HX-Request": "true"}
@@ -38,10 +39,6 @@ def shown(client: Client, path: str, **values: Any) -> str:
     answer = client.get(path, **values)
     assert answer.status_code == 200
     return " ".join(re.sub(r"<[^>]+>", " ", answer.content.decode()).split())
-
-
-def last_month() -> Any:
-    return Month.now().since - timedelta(days=3)
 
 
 class TestWhoMay:
@@ -96,23 +93,26 @@ class TestAPerson:
     def test_the_sums_are_those_of_the_month(self, mine: Client, person: User) -> None:
         spend_rows.video(person, "1.25")
         spend_rows.video(person, "0.5", model=spend_rows.cloud_model())
-        spend_rows.video(person, "7", at=last_month())
+        spend_rows.video(person, "7", at=some_day_of_last_month())
         page = shown(mine, MINE)
         assert "$1.75 for 2 videos" in page
         assert "Cloud fal-wan-test 1 $0.5000" in page
         assert "$7.00" not in page
-        assert "$7.00 for 1 video" in shown(mine, f"{MINE}?month={Month.of(last_month())}")
+        assert "$7.00 for 1 video" in shown(mine, f"{MINE}?month={Month.of(some_day_of_last_month())}")
 
     def test_a_correction_of_another_month_is_told_apart(self, mine: Client, person: User) -> None:
-        job = spend_rows.video(person, "0.3", at=last_month())
+        job = spend_rows.video(person, "0.3", at=some_day_of_last_month())
         spend_rows.book("person", "correct", "-0.1", subject=job.pk, at=timezone.now(), person=person)
         VideoJob.objects.filter(pk=job.pk).update(cost_usd="0.2")
         assert "-$0.1000 $0.2000 in all months" in shown(mine, MINE)
 
     def test_only_months_with_money_can_be_picked(self, mine: Client, person: User) -> None:
-        spend_rows.video(person, "0.3", at=last_month())
+        spend_rows.video(person, "0.3", at=some_day_of_last_month())
         page = mine.get(MINE).content.decode()
-        assert re.findall(r'<option value="([^"]+)', page) == [str(Month.now()), str(Month.of(last_month()))]
+        assert re.findall(r'<option value="([^"]+)', page) == [
+            str(Month.now()),
+            str(Month.of(some_day_of_last_month())),
+        ]
 
     @pytest.mark.parametrize("month", ["2026-13", "1999-01", "2026-1", "x", "2026-11-01", "\uff12026-11", ""])
     def test_what_is_no_month_is_this_month(self, mine: Client, month: str) -> None:
@@ -196,6 +196,9 @@ class TestTheSite:
         assert "ada 1 $1.00 $2.50 $4.00 87 %" in shown(desk, SITE)
 
     def test_the_books_that_add_up_are_said_to(self, desk: Client, person: User) -> None:
+        spend_rows.video(person, "0.2", machine=spend_rows.machine("1", bill="0.9"))
+        spend_rows.video(person, "0.4", model=spend_rows.cloud_model())
+        spend_rows.promised(person, "0.3")
         assert "The books add up" in shown(desk, CHECK, headers=HTMX)
 
     def test_a_sum_that_is_wrong_is_named(self, desk: Client, person: User) -> None:
