@@ -26,7 +26,10 @@ RULES = [
     (Rule.ASK, "You see what is free and what it costs, and choose each time. Nothing goes to the cloud unasked."),
     (Rule.CHEAPEST, "Takes what costs least, also when that means waiting. This may be the cloud."),
     (Rule.SOONEST, "Takes what is done first, also when that costs more. This may be the cloud."),
-    (Rule.NEVER_CLOUD, "Like asking, and cloud models are refused: your pictures stay on this site's machines."),
+    (
+        Rule.NEVER_CLOUD,
+        "Takes the first model of this site's own machines. The cloud only if you name it.",
+    ),
 ]
 MAILS = [
     (Mail.OFF, "You are told on the pages only."),

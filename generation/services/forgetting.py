@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+from django.db.models import Q
 from django.utils import timezone
 
 from generation.models import Delivery, Notice, WebhookEndpoint
@@ -13,11 +14,16 @@ ROUNDS = 40
 
 
 def forget() -> int:
-    """Delete notices older than 90 days unless one is still on its way; how many. The rest goes in the next hour."""
+    """Delete notices that are older than 90 days or about a deleted video, unless one is still on its way; how many.
+
+    The rest goes in the next hour.
+    """
     _drop_old_secrets()
     before = timezone.now() - timedelta(days=KEPT_DAYS)
     on_its_way = Delivery.objects.filter(state=Delivery.State.DUE).values("notice")
-    old = Notice.objects.filter(created_at__lt=before).exclude(pk__in=on_its_way).order_by()
+    # A notice holds the prompt, and who deletes a video deletes its words too.
+    deleted = Q(job__deleted_at__isnull=False) | Q(job=None, kind__startswith="job.")
+    old = Notice.objects.filter(Q(created_at__lt=before) | deleted).exclude(pk__in=on_its_way).order_by()
     gone = 0
     for _ in range(ROUNDS):
         ids = list(old.values_list("pk", flat=True)[:AT_ONCE])

@@ -14,14 +14,15 @@ import time_machine
 from django.contrib.auth.models import User
 from django.db import connection
 from django.utils import timezone
-from django_q.models import OrmQ
+from django.utils.module_loading import import_string
+from django_q.models import OrmQ, Schedule
 from pytest_django import Settings
 from standardwebhooks.webhooks import WebhookVerificationError
 
 from generation import tasks
 from generation.errors import TooManyWebhooks, WebhookAddressRefused, WebhookIsOff
-from generation.models import Delivery, DeliveryTry, Notice, WebhookEndpoint
-from generation.services import forgetting, notify, retrying, secret_box, webhook_calls, webhooks
+from generation.models import Delivery, DeliveryTry, Notice, VideoJob, WebhookEndpoint
+from generation.services import forgetting, mails, notify, retrying, secret_box, webhook_calls, webhooks
 from tests.generation.test_notify import ended
 from tests.generation.webhook_receiver import Receiver, receiving
 from tests.running import ROOT, until
@@ -427,6 +428,27 @@ def test_old_notices_are_forgotten_unless_they_are_on_their_way(person: User, ma
 
     assert forgetting.forget() == 1
     assert set(Delivery.objects.values_list("pk", flat=True)) == {waiting.pk, fresh.pk}
+
+
+def test_with_a_video_its_notices_are_forgotten_when_they_are_on_their_way_no_more(
+    person: User, made: object, receiver: Receiver
+) -> None:
+    purged, deleted, kept = try_now(tell(person)), try_now(tell(person)), try_now(tell(person))
+    waiting = tell(person)
+    Delivery.objects.filter(channel="mail").delete()
+    VideoJob.objects.filter(notices__in=[deleted.notice_id, waiting.notice_id]).update(deleted_at=timezone.now())
+    VideoJob.objects.filter(notices=purged.notice_id).delete()
+
+    assert forgetting.forget() == 2
+    assert set(Delivery.objects.values_list("pk", flat=True)) == {kept.pk, waiting.pk}
+
+
+def test_the_clock_knows_these_tasks(db: None) -> None:
+    scheduled = set(Schedule.objects.values_list("func", flat=True))
+
+    assert scheduled >= {"generation.tasks.tell_people", "generation.tasks.forget_notices"}
+    assert callable(import_string(notify.DELIVER_TASK))
+    assert callable(import_string(mails.SEND_TASK))
 
 
 def test_replaced_secrets_are_forgotten_when_they_sign_no_more(made: tuple[WebhookEndpoint, str]) -> None:
