@@ -168,6 +168,7 @@ async def _to_storage(held: Held, result: RenderResult) -> None:
         result = replace(result, ref=ref)
     await sync_to_async(rows.to_storing)(held, result)
     crashpoint("render.storing_saved")
+    await _clean_up(held)
 
 
 def spool(path: Path, attempt_id: str) -> dict[str, Any]:

@@ -47,6 +47,9 @@ class Log:
     def progress(self, progress: Progress) -> None:
         self.news.append(progress)
 
+    async def evidence(self, timeout_s: float) -> dict[str, Any] | None:
+        return None
+
 
 def picture(width: int = 128, height: int = 96) -> bytes:
     """Soft random blobs: every place looks different, so movement can be measured."""
