@@ -223,3 +223,12 @@ def test_an_application_that_does_not_exist_is_a_404(fal: FalSimulator, caller: 
     fal.script(unknown_apps=["fal-ai/gone"])
 
     assert caller.submit("fal-ai/gone").status_code == 404
+
+
+def test_others_are_answered_while_a_long_video_is_encoded():
+    with FalSimulator(seconds=0, queue_seconds=0) as fal, Caller(fal) as caller:
+        big = caller.begin("fal-ai/wan-25-preview/image-to-video", resolution="1080p", duration="5")
+        status = caller.get(big["status_url"]).json()["status"]
+        fal.wait_for(lambda state: state["paid"] == 1, timeout_s=90)
+
+    assert status in ("IN_QUEUE", "IN_PROGRESS")

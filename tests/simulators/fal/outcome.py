@@ -51,6 +51,10 @@ class Outcome:
             task.cancel()
         await asyncio.gather(*self._renders.values(), return_exceptions=True)
 
+    def is_ready(self, job: Job) -> bool:
+        """Whether nobody has to wait for its video."""
+        return job.id not in self._renders or self._renders[job.id].done()
+
     async def film(self, job: Job) -> bytes | None:
         """Its video; None when there is none to be had."""
         try:
