@@ -7,7 +7,7 @@ from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
 from django.db import models
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
@@ -16,7 +16,17 @@ from django.utils.html import format_html
 
 from gpu.errors import BadAddress
 from gpu.forms import PolicyForm
-from gpu.models import Alarm, AlarmNotice, GpuConfig, Host, Instance, InstanceEvent, LedgerEntry, ModelFile
+from gpu.models import (
+    Alarm,
+    AlarmNotice,
+    GpuConfig,
+    Host,
+    Instance,
+    InstanceEvent,
+    LedgerEntry,
+    ModelFile,
+    PersonBudget,
+)
 from gpu.services import config, machines, offer_table, policy
 from i2v_site.errors import DomainError
 
@@ -28,11 +38,14 @@ if TYPE_CHECKING:
     FileAdmin = admin.ModelAdmin[ModelFile]
     LedgerAdmin = admin.ModelAdmin[LedgerEntry]
     AlarmAdminBase = admin.ModelAdmin[Alarm]
+    BudgetAdmin = admin.ModelAdmin[PersonBudget]
     EventInlineBase = admin.TabularInline[InstanceEvent, Instance]
     NoticeInlineBase = admin.TabularInline[AlarmNotice, Alarm]
     FileForm = forms.ModelForm[ModelFile]
 else:
-    ConfigAdmin = InstanceAdminBase = HostAdminBase = FileAdmin = LedgerAdmin = AlarmAdminBase = admin.ModelAdmin
+    ConfigAdmin = InstanceAdminBase = HostAdminBase = FileAdmin = LedgerAdmin = AlarmAdminBase = BudgetAdmin = (
+        admin.ModelAdmin
+    )
     EventInlineBase = NoticeInlineBase = admin.TabularInline
     FileForm = forms.ModelForm
 
@@ -138,6 +151,8 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
         "host_link",
         "usd_per_hour",
         "spent_usd",
+        "charged_usd",
+        "difference",
         "lease_until",
         "trouble",
         "created_at",
@@ -155,7 +170,14 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
         ("vast.ai", {"fields": ["vast_id", "vast_status", "offer_id", "host_link", "offer", "gpu_use_percent"]}),
         (
             "Money",
-            {"fields": [("usd_per_hour", "storage_usd_per_hour", "inet_usd_per_gb"), "reserved_usd", "spent_usd"]},
+            {
+                "fields": [
+                    ("usd_per_hour", "storage_usd_per_hour", "inet_usd_per_gb"),
+                    ("reserved_usd", "spent_usd"),
+                    ("reckoned", "charged_usd", "difference"),
+                    ("bill_settled", "charges_checked_at", "bill_next_at"),
+                ]
+            },
         ),
         ("Preparing", {"fields": ["step", ("bytes_done", "bytes_total"), "download_mbps", "log_tail"]}),
         (
@@ -172,7 +194,9 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
     ]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Instance]:
-        return super().get_queryset(request).select_related("host")
+        # What we reckoned ourselves: the entries before any correction.
+        reckoned = Sum("ledger__usd", filter=Q(ledger__kind=LedgerEntry.Kind.SPEND))
+        return super().get_queryset(request).select_related("host").annotate(reckoned_usd=reckoned)
 
     def get_urls(self) -> list[URLPattern]:
         offers = path("offers/", self.admin_site.admin_view(self.offers_view), name="gpu_offers")
@@ -195,6 +219,15 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
     @admin.display(description="Host", ordering="host__machine_id")
     def host_link(self, row: Instance) -> str:
         return row_link(row.host)
+
+    @admin.display(description="As we reckoned")
+    def reckoned(self, row: Any) -> str:
+        return NOTHING if row.reckoned_usd is None else f"{row.reckoned_usd:.4f}"
+
+    @admin.display(description="Bill above that")
+    def difference(self, row: Any) -> str:
+        """What vast.ai charged beyond what we had reckoned; below zero when it was less."""
+        return NOTHING if row.charged_usd is None else f"{row.charged_usd - (row.reckoned_usd or 0):+.4f}"
 
     @admin.action(description="Extend the lease of the selected machines", permissions=["operate"])
     def extend(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
@@ -307,18 +340,30 @@ class ModelFileAdmin(FileAdmin):
 
 @admin.register(LedgerEntry)
 class LedgerEntryAdmin(ReadOnly, LedgerAdmin):
-    list_display = ["at", "kind", "usd", "instance_link", "note"]
-    list_filter = ["kind", "at"]
-    list_select_related = ["instance"]
+    list_display = ["at", "book", "kind", "usd", "person", "instance_link", "note"]
+    list_filter = ["book", "kind", "at", ("person", admin.RelatedOnlyFieldListFilter)]
+    list_select_related = ["instance", "person"]
     list_per_page = 100
     show_full_result_count = False
-    search_fields = ["key", "note", "instance__label"]
-    fields = ["at", "kind", "usd", "instance_link", "key", "note"]
+    search_fields = ["key", "note", "=subject", "instance__label", "person__username"]
+    search_help_text = "A job's or a machine's id, a name, a label, words of a note."
+    fields = ["at", "book", "kind", "usd", "subject", "person", "instance_link", "key", "note"]
     date_hierarchy = "at"
 
     @admin.display(description="Machine", ordering="instance")
     def instance_link(self, entry: LedgerEntry) -> str:
         return row_link(entry.instance)
+
+
+@admin.register(PersonBudget)
+class PersonBudgetAdmin(BudgetAdmin):
+    """Caps of single people, changed where they are listed."""
+
+    list_display = ["person", "daily_cap_usd", "monthly_cap_usd"]
+    list_editable = ["daily_cap_usd", "monthly_cap_usd"]
+    list_select_related = ["person"]
+    search_fields = ["person__username", "person__email"]
+    autocomplete_fields = ["person"]
 
 
 # --- alarms ---------------------------------------------------------------------------------------------------------

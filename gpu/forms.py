@@ -73,6 +73,10 @@ class PolicyForm(ConfigForm):
             "max_price_usd_per_hour": "Price at most ($ an hour)",
             "daily_cap_usd": "Cap a day ($)",
             "monthly_cap_usd": "Cap a month ($)",
+            "soft_cap_percent": "Warn from (percent of a cap)",
+            "machine_cap_usd": "Cap a machine ($)",
+            "person_daily_cap_usd": "Cap a person and day ($)",
+            "person_monthly_cap_usd": "Cap a person and month ($)",
             "min_credit_usd": "Credit to keep ($)",
             "idle_minutes": "Idle time (minutes)",
             "lease_minutes": "Lease (minutes)",
@@ -89,6 +93,12 @@ class PolicyForm(ConfigForm):
         help_texts = {
             "min_reliability": "0 to 1, as vast.ai measures it.",
             "max_price_usd_per_hour": "GPU and storage together.",
+            "daily_cap_usd": "Machines and cloud calls together; at the cap machines are given back.",
+            "monthly_cap_usd": "The same for a month (UTC).",
+            "soft_cap_percent": "People are warned, and a machine near its own cap gets no new work.",
+            "machine_cap_usd": "No machine costs more. Empty: no such cap.",
+            "person_daily_cap_usd": "For everybody without a budget of their own. Empty: no such cap.",
+            "person_monthly_cap_usd": "For everybody without a budget of their own. Empty: no such cap.",
             "min_credit_usd": "With less than this on vast.ai nothing is rented.",
         }
 

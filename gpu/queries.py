@@ -21,7 +21,7 @@ from gpu.models import (
     InstanceQuerySet,
     InstanceState,
 )
-from gpu.services import ledger
+from gpu.services import caps, ledger
 
 PLOT_POINTS = 240
 HISTORY_ROWS = 25
@@ -29,7 +29,7 @@ HISTORY_ROWS = 25
 
 @dataclass(frozen=True, slots=True)
 class Spending:
-    """US dollars; days and months are those of UTC."""
+    """Of machines and cloud calls, in US dollars; days and months are those of UTC."""
 
     today_usd: Decimal
     month_usd: Decimal
@@ -237,12 +237,12 @@ def _download_words(instance: Instance) -> str:
 
 def spending(now: datetime | None = None) -> Spending:
     now = now or timezone.now()
-    midnight = now.replace(hour=0, minute=0, second=0, microsecond=0)
+    today, month = caps.spent(caps.SITE_ACCOUNTS, now)
     policy = GpuConfig.objects.filter(pk=1).first() or GpuConfig()
     status = fleet_status()
     return Spending(
-        today_usd=ledger.spent_since(midnight),
-        month_usd=ledger.spent_since(midnight.replace(day=1)),
+        today_usd=today,
+        month_usd=month,
         reserved_usd=ledger.reserved(),
         daily_cap_usd=Decimal(policy.daily_cap_usd),
         monthly_cap_usd=Decimal(policy.monthly_cap_usd),

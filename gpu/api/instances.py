@@ -32,6 +32,9 @@ _TAG = ["fleet"]
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _NOT_STAFF = OpenApiResponse(_ERROR, description="Only for staff.")
 _NO_MARKET = OpenApiResponse(_ERROR, description="There is no key, or vast.ai shows no offers now.")
+_CAP_REACHED = OpenApiResponse(
+    _ERROR, description="A cap on money is reached; the message says which and what is left."
+)
 _LOCATION = OpenApiParameter("Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[201])
 
 
@@ -73,7 +76,7 @@ class Instances(StaffView):
         description="Without `offer_id` the offer with the least expected cost per video is taken. Caps hold here too.",
         parameters=[_LOCATION],
         request=RentInput,
-        responses={201: InstanceDetailOutput},
+        responses={201: InstanceDetailOutput, 402: _CAP_REACHED},
     )
     def post(self, request: Request) -> Response:
         # A body that was not sent at all is an empty form in DRF.

@@ -35,13 +35,23 @@ class Migration(migrations.Migration):
                 (
                     "daily_cap_usd",
                     models.DecimalField(
-                        blank=True, decimal_places=2, help_text="Empty: as for everybody.", max_digits=8, null=True
+                        blank=True,
+                        decimal_places=2,
+                        help_text="Empty: as for everybody.",
+                        max_digits=8,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0)],
                     ),
                 ),
                 (
                     "monthly_cap_usd",
                     models.DecimalField(
-                        blank=True, decimal_places=2, help_text="Empty: as for everybody.", max_digits=8, null=True
+                        blank=True,
+                        decimal_places=2,
+                        help_text="Empty: as for everybody.",
+                        max_digits=8,
+                        null=True,
+                        validators=[django.core.validators.MinValueValidator(0)],
                     ),
                 ),
             ],

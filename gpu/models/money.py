@@ -3,6 +3,7 @@
 from typing import Any, NoReturn
 
 from django.conf import settings
+from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -122,10 +123,20 @@ class PersonBudget(models.Model):
 
     person = models.OneToOneField(settings.AUTH_USER_MODEL, models.CASCADE, related_name="budget")
     daily_cap_usd = models.DecimalField(
-        max_digits=8, decimal_places=2, null=True, blank=True, help_text="Empty: as for everybody."
+        max_digits=8,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Empty: as for everybody.",
     )
     monthly_cap_usd = models.DecimalField(
-        max_digits=8, decimal_places=2, null=True, blank=True, help_text="Empty: as for everybody."
+        max_digits=8,
+        decimal_places=2,
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0)],
+        help_text="Empty: as for everybody.",
     )
 
     def __str__(self) -> str:

@@ -9,7 +9,7 @@ from django.db.models import Q
 
 from gpu.clients.vastai_errors import VastError
 from gpu.models import Book, FleetStatus, GpuConfig, Instance, InstanceState
-from gpu.services import caps, config, fleet, ledger, machines, market, timeline
+from gpu.services import caps, config, fleet, machines, market, timeline
 from gpu.services.fleet_values import (
     Decision,
     Demand,
@@ -101,11 +101,13 @@ def _manual(row: GpuConfig, jobs_at: Mapping[str, int], now: datetime) -> Machin
 
 def spend() -> Spend:
     credit = FleetStatus.objects.filter(pk=1).values_list("credit_usd", flat=True).first()
+    of_machines, cloud = caps.promised_to_machines(), caps.promised_to(str(Book.CLOUD))
+    today, month = caps.spent(caps.SITE_ACCOUNTS)
     return Spend(
-        today_usd=float(ledger.spend_today()),
-        month_usd=float(ledger.spend_this_month()),
-        reserved_usd=float(ledger.reserved()),
-        cloud_reserved_usd=float(caps.promised_to(str(Book.CLOUD))),
+        today_usd=float(today),
+        month_usd=float(month),
+        reserved_usd=float(of_machines + cloud),
+        cloud_reserved_usd=float(cloud),
         credit_usd=None if credit is None else float(credit),
     )
 

@@ -17,7 +17,16 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("Renting", ("gpu_provider", "renting", "min_machines", "max_machines")),
     (
         "Money",
-        ("max_price_usd_per_hour", "daily_cap_usd", "monthly_cap_usd", "min_credit_usd"),
+        (
+            "max_price_usd_per_hour",
+            "daily_cap_usd",
+            "monthly_cap_usd",
+            "soft_cap_percent",
+            "machine_cap_usd",
+            "person_daily_cap_usd",
+            "person_monthly_cap_usd",
+            "min_credit_usd",
+        ),
     ),
     (
         "Machines",
@@ -45,11 +54,12 @@ def problems(values: Mapping[str, Any]) -> dict[str, str]:
     found: dict[str, str] = {}
     _at_most(values, found, "min_machines", "max_machines", "More than the most machines.")
     _at_most(values, found, "daily_cap_usd", "monthly_cap_usd", "More than the cap of a month.")
+    _at_most(values, found, "person_daily_cap_usd", "person_monthly_cap_usd", "More than the cap of a month.")
     _at_most(values, found, "lease_minutes", "max_lifetime_minutes", "Longer than a machine may live.")
     _at_most(values, found, "idle_minutes", "max_lifetime_minutes", "Longer than a machine may live.")
     if (values.get("on_from") is None) != (values.get("off_at") is None):
         found["off_at"] = "Give both times, or neither."
-    for name in ("max_price_usd_per_hour", "daily_cap_usd", "monthly_cap_usd", "min_credit_usd"):
+    for name in (field for field in FIELDS if "_usd" in field):
         if values.get(name) is not None and values[name] < 0:
             found[name] = "An amount is not negative."
     for name in ("lease_minutes", "max_lifetime_minutes"):

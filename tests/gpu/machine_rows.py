@@ -48,14 +48,14 @@ def event(of: Instance, kind: str, message: str, at: datetime | None = None) -> 
     return InstanceEvent.objects.create(instance=of, kind=kind, message=message, at=at or timezone.now())
 
 
-def spent(of: Instance, usd: str, at: datetime | None = None) -> None:
-    booked(of, LedgerEntry.Kind.SPEND, usd, at=at)
+def spent(of: Instance, usd: str, at: datetime | None = None) -> LedgerEntry:
+    return booked(of, LedgerEntry.Kind.SPEND, usd, at=at)
 
 
-def booked(of: Instance, kind: LedgerEntry.Kind, usd: str, *, at: datetime | None = None) -> None:
-    booking.write(
-        Line(book=Book.MACHINE, subject=of.pk, kind=kind, usd=Decimal(usd), at=at, key=f"{kind}:{uuid.uuid4().hex}")
-    )
+def booked(of: Instance, kind: LedgerEntry.Kind, usd: str, *, at: datetime | None = None) -> LedgerEntry:
+    key = f"{kind}:{uuid.uuid4().hex}"
+    booking.write(Line(book=Book.MACHINE, subject=of.pk, kind=kind, usd=Decimal(usd), at=at, key=key))
+    return LedgerEntry.objects.get(key=key)
 
 
 def lively_fleet() -> list[Instance]:
