@@ -163,6 +163,14 @@ def test_a_request_in_the_queue_is_cancelled_and_costs_nothing(fal: FalSimulator
     assert fal.paid_requests() == []
 
 
+def test_a_cancel_in_the_queue_can_be_answered_as_newer_pages_have_it(fal: FalSimulator, caller: Caller):
+    fal.script(cancel_says_ok=True)
+    answer = caller.http.put(caller.begin()["cancel_url"])
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "OK"})
+    assert fal.requests()[0]["code"] == 499
+
+
 def test_a_running_request_ends_and_is_billed_although_it_was_to_be_cancelled(fal: FalSimulator, caller: Caller):
     fal.script(seconds=100)
     told = caller.begin()

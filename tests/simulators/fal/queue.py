@@ -88,7 +88,10 @@ def cancel(world: World, request: Request, fault: str) -> Response:
         return json_response(404, {"status": "NOT_FOUND"})
     if job.over or fault == "completed":
         return json_response(400, {"status": "ALREADY_COMPLETED"})
+    waited = job.started_at is None
     world.cancel(job)
+    if waited and world.script.cancel_says_ok:
+        return json_response(200, {"status": "OK"})
     return json_response(202, {"status": "CANCELLATION_REQUESTED"})
 
 

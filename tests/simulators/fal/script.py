@@ -69,6 +69,7 @@ class Script:
     max_open: int = 0  # requests accepted and not over; more are a 429; 0: no limit
     validate_at_submit: bool = False  # True: bad input is refused at once; fal's queue takes it and fails later
     cancel_running: bool = False  # True: a request on a runner can be stopped, and is not billed
+    cancel_says_ok: bool = False  # True: 200 OK for one taken from the queue, as newer pages have it; not 202
     unknown_apps: list[str] = field(default_factory=list)  # endpoint ids that do not exist
     ignores: dict[str, list[str]] = field(default_factory=dict)  # endpoint to fields that it takes and ignores
 
