@@ -48,7 +48,7 @@ def money_of(scope: str, number: int):
 
 
 def submit(scope: str, first: int, count: int, threads: int) -> None:
-    from django.db import connection, transaction
+    from django.db import transaction
 
     from gpu.errors import CapReached
     from gpu.services import charges
@@ -62,8 +62,7 @@ def submit(scope: str, first: int, count: int, threads: int) -> None:
             return "refused"
         return "accepted"
 
-    # As many connections as threads are open before the start is given.
-    with ThreadPoolExecutor(threads, initializer=lambda: connection.ensure_connection()) as pool:
+    with ThreadPoolExecutor(threads) as pool:
         sys.stdout.write("ready\n")
         sys.stdout.flush()
         sys.stdin.readline()

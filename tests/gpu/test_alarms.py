@@ -9,6 +9,7 @@ from datetime import timedelta
 from decimal import Decimal
 from threading import Barrier, Thread
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.contrib.auth.models import User
@@ -17,8 +18,9 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
+from gpu.errors import CapReached
 from gpu.models import Alarm, AlarmNotice, FleetStatus, GpuConfig, Instance, InstanceState
-from gpu.services import alarm_notices, alarms, config
+from gpu.services import alarm_notices, alarms, charges, config
 from tests.gpu import machine_rows
 from tests.simulators.wire import Wire, reply, serve
 
@@ -293,3 +295,46 @@ class TestWebhook:
         receiver.before = send_too  # in the receiver's thread, before it answers
         alarm_notices.send(notice_id=notice)
         assert len(receiver.bodies) == 1
+
+
+class TestMoneyOfTheCloudAndOfOneMachine:
+    def test_an_empty_account_at_fal_is_told_at_once_and_refuses_cloud_videos_for_a_while(self, person: User) -> None:
+        config.load()
+        video = charges.JobMoney(job_id=uuid4(), person_id=person.pk, cloud=True)
+        own = charges.JobMoney(job_id=uuid4(), person_id=person.pk, cloud=False)
+        for _ in range(2):
+            alarms.cloud_credit_low("Exhausted balance.")
+        assert (kinds(), Alarm.objects.count()) == (["credit"], 1)
+        assert "Exhausted balance." in Alarm.objects.get().message
+        with pytest.raises(CapReached, match=r"account at fal\.ai is used up"):
+            charges.reserve_job(video, Decimal("0.1"))
+        charges.reserve_job(own, Decimal("0.1"))
+        alarms.check()
+        assert kinds() == ["credit"]
+        FleetStatus.objects.update(cloud_trouble_at=ago(minutes=16))
+        charges.reserve_job(video, Decimal("0.1"))
+
+    def test_the_alarm_ends_when_fal_takes_a_call_or_has_not_complained_for_an_hour(self) -> None:
+        alarms.cloud_credit_low("Exhausted balance.")
+        alarms.cloud_credit_fine()
+        alarms.check()
+        assert kinds() == []
+        alarms.cloud_credit_low("Exhausted balance.")
+        FleetStatus.objects.update(cloud_trouble_at=ago(minutes=61))
+        alarms.check()
+        assert kinds() == []
+
+    def test_warnings_begin_at_the_soft_limit_of_the_configuration(self) -> None:
+        config.load()
+        GpuConfig.objects.update(soft_cap_percent=50, machine_cap_usd=2, monthly_cap_usd=100)
+        row = machine_rows.instance(S.READY, spent_usd=Decimal("0.99"))
+        machine_rows.spent(row, "4.99")
+        alarms.check()
+        assert kinds() == []
+        Instance.objects.update(spent_usd=1)
+        machine_rows.spent(row, "0.01")
+        alarms.check()
+        assert sorted(alarm.key.partition(":")[0] for alarm in Alarm.objects.filter(cleared_at=None)) == [
+            "cap",
+            "machine-cap",
+        ]
