@@ -68,7 +68,7 @@ def test_a_draft_in_few_steps_is_made_again_by_its_own_model_with_all(api: APICl
 
 
 def test_a_video_with_all_its_steps_is_no_draft_of_its_own_model(api: APIClient, person: User) -> None:
-    done = factories.job(person, model=factories.wan_model(), steps=4)
+    done = factories.job(person, model=factories.wan_model(), steps=4, width=832, height=480)
 
     assert not api.get(f"/api/jobs/{done.pk}/final").json()["is_draft"]
     assert "wan-2-2" not in finals(api, done)

@@ -191,3 +191,11 @@ def test_every_suggestion_is_something_that_a_submit_takes(person: User, own_ser
     assert answer.status_code == 201, answer.json()
     assert VideoJob.objects.get().size == "480x832"
     assert VideoModel.objects.filter(slug=body["model"]).exists()
+
+
+def test_a_cheaper_way_is_not_the_cloud_for_those_who_never_want_it(person: User, cloud: None) -> None:
+    Preferences.objects.create(person=person, rule="never_cloud")
+    GpuConfig.objects.create(pk=1, person_daily_cap_usd=Decimal("0.10"))
+    found = warned(person, model="fal-wan-2-2", size="1280x720")["cap_reached"]
+
+    assert found.suggestion == {}
