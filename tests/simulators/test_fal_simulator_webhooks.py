@@ -88,6 +88,7 @@ def test_a_webhook_is_sent_again_until_it_is_taken(fal: FalSimulator, caller: Ca
         fal.advance(200)
         heard(fal, attempt)
     fal.advance(100000)
+    fal.wait_for(lambda state: state["webhooks_under_way"] == 0)
 
     assert [row["status"] for row in fal.requests()[0]["webhooks"]] == [500, 404, 301, 200]
 
@@ -99,6 +100,7 @@ def test_ten_attempts_are_made_and_no_more(fal: FalSimulator, caller: Caller, ea
         fal.advance(2000)
         heard(fal, attempt)
     fal.advance(100000)
+    fal.wait_for(lambda state: state["webhooks_under_way"] == 0)
 
     assert len(ear.heard) == 10
 

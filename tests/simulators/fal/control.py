@@ -57,6 +57,7 @@ class Controller(Doors):
             "by_status": dict(Counter(job.status for job in jobs)),
             "by_code": dict(Counter(str(job.code) for job in jobs if job.over)),
             "webhooks": sum(len(job.posts) for job in jobs),
+            "webhooks_under_way": world.postman.under_way,
             "calls": dict(world.calls),
             "violations": list(world.violations),
         }

@@ -34,6 +34,11 @@ class Postman:
         self._stranger = Ed25519PrivateKey.generate()
         self._tasks: set[asyncio.Task[None]] = set()
 
+    @property
+    def under_way(self) -> int:
+        """Messages that are just being delivered."""
+        return len(self._tasks)
+
     def jwks(self) -> JsonObject:
         """An old key first: a receiver has to try them all."""
         return {"keys": [_public(key, number) for number, key in enumerate(self._keys)]}
