@@ -195,6 +195,10 @@ class TestTheSite:
         spend_rows.promised(person, "2.5")
         assert "ada 1 $1.00 $2.50 $4.00 87 %" in shown(desk, SITE)
 
+    def test_who_has_only_something_set_aside_is_there_as_well(self, desk: Client, person: User) -> None:
+        spend_rows.promised(person, "2.5")
+        assert "ada 0 $0.00 $2.50 none" in shown(desk, SITE)
+
     def test_the_books_that_add_up_are_said_to(self, desk: Client, person: User) -> None:
         spend_rows.video(person, "0.2", machine=spend_rows.machine("1", bill="0.9"))
         spend_rows.video(person, "0.4", model=spend_rows.cloud_model())
