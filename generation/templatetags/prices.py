@@ -21,6 +21,17 @@ def cents(usd: Decimal | float | None, rounding: str = ROUND_HALF_UP) -> str:
 
 
 @register.filter
+def exact(usd: Decimal | float | None) -> str:
+    """What was really paid: "$0.0312", "$0.40", "$12.00"; "less than $0.0001"; "$0.00" for nothing."""
+    amount = Decimal(str(usd or 0))
+    parts = amount.quantize(Decimal("0.0001"), ROUND_HALF_UP)
+    if amount and not parts:
+        return "less than $0.0001"
+    whole = parts.quantize(CENT)
+    return f"${whole if whole == parts or parts >= 1 else parts:,f}"
+
+
+@register.filter
 def price(found: Any) -> str:
     """An estimate, or its JSON: "free", "your own server", "$0.40", "about $0.03, up to $0.05"; "" without one."""
     if not found:

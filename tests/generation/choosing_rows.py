@@ -67,7 +67,12 @@ def cap(person_id: int, usd: str, *, spent: str = "0") -> None:
 
 
 def machine(**values: Any) -> Instance:
-    defaults = {"state": InstanceState.READY, "usd_per_hour": Decimal("0.5"), "gpu_name": "RTX 4090"}
+    defaults = {
+        "state": InstanceState.READY,
+        "usd_per_hour": Decimal("0.5"),
+        "gpu_name": "RTX 4090",
+        "url": "https://gpu.example:7801",
+    }
     return Instance.objects.create(
         label=f"test-{uuid4().hex[:8]}", created_at=timezone.now() - timedelta(hours=1), **defaults | values
     )

@@ -53,6 +53,7 @@
       });
     });
     $$("[data-loop]", root).forEach(playOnHover);
+    [root, ...$$("#estimate", root)].filter((part) => part.id === "estimate").forEach((place) => place.addEventListener("htmx:beforeSwap", keepSame));
     if (calm.matches) $$("video[autoplay]", root).forEach((video) => { video.autoplay = false; video.pause(); });
   }
 
@@ -200,9 +201,6 @@
     if (event.target.matches("[data-live]") && (document.hidden || busyIn(event.target))) event.preventDefault();
   });
   document.addEventListener("htmx:beforeSwap", (event) => {
-    if (event.target.id === "estimate") keepSame(event);
-    // It is about the old settings, and its place goes with them.
-    if (event.target.id === "settings") htmx.trigger("#estimate", "htmx:abort");
     if (!event.target.matches("[data-live]")) return;
     if (busyIn(event.target)) event.detail.shouldSwap = false;
     before = states(event.target);
@@ -217,10 +215,12 @@
     announce(news.join(". "));
   });
 
-  // The same answer again is not read out again, takes no focus away, and is too late for a form that is being sent.
+  // The same answer again is not read out again and takes no focus away. One about settings that are gone meanwhile, or
+  // for a form that is being sent, is too late. (Heard at the place itself: what is gone has no document above it.)
   function keepSame(event) {
-    const place = event.target, text = event.detail.serverResponse;
-    if (text === place.lastAnswer || $("#go[aria-busy]")) event.detail.shouldSwap = false;
+    const place = event.currentTarget, text = event.detail.serverResponse;
+    if (event.target !== place) return;
+    if (!place.isConnected || text === place.lastAnswer || $("#go[aria-busy]")) event.detail.shouldSwap = false;
     place.lastAnswer = text;
   }
 
