@@ -24,7 +24,7 @@ from gpu.services import audit, booking, caps, charges, config
 from gpu.services.booking import ZERO, Kind, Line
 from gpu.services.charges import JobMoney
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.django_db
 EXAMPLES, STEPS = int(os.environ.get("MONEY_EXAMPLES", "15")), 30
 D = Decimal
 PERSON_CAP, PERSON_MONTH, SITE_CAP, SITE_MONTH = D(3), D(7), D(5), D(12)
