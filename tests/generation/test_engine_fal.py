@@ -9,7 +9,7 @@ import pytest
 
 from generation.engines.base import EngineError, EngineFailed, EngineRefused, EngineUnavailable, Phase
 from generation.engines.fal import FalEngine
-from generation.engines.fal_client import Hosts
+from generation.engines.fal_client import FalHostRefused, Hosts
 from tests.generation.fal_driver import PARAMETERS, QUICK, WAN, Recorder, a_request, an_engine, picture, until
 from tests.simulators.fal import FalSimulator
 
@@ -331,6 +331,8 @@ async def test_a_video_that_is_too_large_is_not_read_to_its_end(fal: FalSimulato
     ],
 )
 def test_only_fals_own_hosts_are_called(url: str) -> None:
+    with pytest.raises(FalHostRefused):  # by its name, before anybody looks it up
+        Hosts().check(url)
     engine = FalEngine("key", hosts=Hosts())
     with pytest.raises(EngineRefused) as caught, engine.open_result({"url": url}):
         pass
