@@ -16,7 +16,7 @@ from gpu.clients.vastai_create import Created, CreateSpec
 from gpu.clients.vastai_offers import OfferQuery
 from gpu.models import FleetStatus, Host, Instance
 from gpu.models import InstanceState as S
-from gpu.services import ledger, machines, reconcile
+from gpu.services import booking, ledger, machines, reconcile
 from tests.gpu import renting
 from tests.gpu.renting import ours, period, rent, until
 from tests.simulators.vastai import VastSimulator
@@ -78,7 +78,7 @@ def test_a_create_that_never_arrived_has_failed_only_after_two_complete_lists_an
         row.refresh_from_db()
         assert (row.state, ledger.reserved() > 0) == (S.CREATING, True)
     until(vast, row, S.FAILED, periods=3)
-    assert (creates(vast), ledger.reserved(), vast.ledger()["paid"]) == (1, ledger.ZERO, 0)
+    assert (creates(vast), ledger.reserved(), vast.ledger()["paid"]) == (1, booking.ZERO, 0)
 
 
 def test_a_machine_that_appears_late_is_adopted(vast: VastSimulator) -> None:
@@ -114,14 +114,14 @@ def test_a_contract_that_never_appears_is_lost_after_the_boot_deadline(vast: Vas
 def test_an_offer_that_somebody_else_took_fails_the_intent_at_once(vast: VastSimulator, fault: str) -> None:
     vast.fail("create", fault)
     row = rent(vast)
-    assert (row.state, ledger.reserved(), creates(vast)) == (S.FAILED, ledger.ZERO, 1)
+    assert (row.state, ledger.reserved(), creates(vast)) == (S.FAILED, booking.ZERO, 1)
 
 
 @pytest.mark.parametrize("fault", ["insufficient_credit", "spend_rate_limit", "429", "401", "403_scope"])
 def test_a_plain_refusal_fails_the_intent_at_once(vast: VastSimulator, fault: str) -> None:
     vast.fail("create", fault)
     row = rent(vast)
-    assert (row.state, ledger.reserved(), creates(vast)) == (S.FAILED, ledger.ZERO, 1)
+    assert (row.state, ledger.reserved(), creates(vast)) == (S.FAILED, booking.ZERO, 1)
 
 
 # --- coming up ------------------------------------------------------------------------------------------------------
@@ -294,7 +294,7 @@ def test_a_machine_that_somebody_destroyed_by_hand_is_lost(vast: VastSimulator) 
     VastClient(vast.url, vast.api_key).destroy(row.vast_id or 0)
 
     until(vast, row, S.LOST, periods=3)
-    assert (ledger.reserved(), row.spent_usd > 0) == (ledger.ZERO, True)
+    assert (ledger.reserved(), row.spent_usd > 0) == (booking.ZERO, True)
 
 
 # --- time and death -------------------------------------------------------------------------------------------------
