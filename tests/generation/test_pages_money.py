@@ -227,8 +227,10 @@ class TestWarnings:
 
     def test_a_button_changes_nothing_but_settings(self, page: Client, person: User) -> None:
         theirs = factories.source_image(person)
-        content = page.post("/", form(apply=f"rights=1&image_id={theirs.pk}", rights="")).content.decode()
+        given = form(apply=f"image_id={theirs.pk}&seed=4711", settings_of="motion-preview")
+        content = page.post("/", given).content.decode()
         assert f'name="image_id" value="{theirs.pk}"' not in content
+        assert "4711" not in content
 
     def test_a_picture_is_judged_by_its_size_before_it_is_sent(self, page: Client, settings: Settings) -> None:
         rows.cold_gpu(settings)
@@ -396,7 +398,8 @@ class TestFinal:
         assert re.search(r"\(\$0\.\d\d more than the draft\)", shown(page, f"/jobs/{draft.pk}"))
 
     def test_a_finished_video_is_offered_no_final(self, page: Client, person: User, settings: Settings) -> None:
-        done = video(person, model=rows.cold_gpu(settings), steps=4)
+        gpu, _cloud = rows.cold_gpu_and_cloud(settings)
+        done = video(person, model=gpu, steps=4)
         assert "Make the final" not in shown(page, f"/jobs/{done.pk}")
 
     def test_a_draft_whose_picture_is_gone_is_still_shown(self, page: Client, person: User, settings: Settings) -> None:
