@@ -37,5 +37,5 @@ def test_the_curl_examples_work_as_printed(tmp_path: Path) -> None:
     ]
     served.stop()
 
-    assert len(answers) == 6
+    assert len(answers) == 8
     assert [answer for answer in answers if "error" in answer and "code" in (answer["error"] or ())] == []

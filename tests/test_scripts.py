@@ -123,7 +123,7 @@ def test_nothing_is_left_when_the_platform_is_killed(served: Served) -> None:
     until(lambda: not processes_of(served.folder), what="the end of its processes")
 
 
-def test_the_demo_has_a_pretend_market_and_cloud_and_leaves_the_old_settings_behind(tmp_path: Path) -> None:
+def test_the_demo_has_a_pretend_market_and_cloud_and_data_of_its_own(tmp_path: Path) -> None:
     served = Served(tmp_path, "--demo")
     output = served.until_ready()
     found = re.search(r"API token +(\S+)", output)

@@ -1,15 +1,16 @@
-"""`serve --demo`: a pretend vast.ai whose machines run a pretend SwarmUI, a pretend fal.ai, and the way back."""
+"""`serve --demo`: a pretend vast.ai whose machines run a pretend SwarmUI, and a pretend fal.ai.
+
+It has a data folder of its own: pretend machines, videos and money never stand beside real ones.
+"""
 
 import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from gpu.services import config, policy, pretend
-from i2v_site.errors import DomainError
 from i2v_site.supervise import Child
 
 API_KEY = "pretend-key"
@@ -44,6 +45,8 @@ def environment(port: int) -> dict[str, str]:
         "FAL_PICTURES": "upload",
         "FAL_WEBHOOKS": "0",
         "I2V_DEMO": "1",
+        "I2V_DATA_DIR": str(settings.DATA_DIR / "demo"),
+        **dict.fromkeys(("DATABASE_URL", "REDIS_URL", "S3_BUCKET"), ""),
         "VASTAI_URL": f"http://127.0.0.1:{port}",
         "VASTAI_API_KEY": API_KEY,
         "DEPLOYMENT": pretend.DEPLOYMENT,
@@ -64,36 +67,12 @@ def cloud(port: int) -> Child:
 
 
 def begin(port: int, say: Callable[[str], None]) -> None:
-    """Let the platform rent at the simulator; the policy and address that were there come back with `end`."""
-    end()
-    row = config.load()
-    before = {name: getattr(row, name) for name in POLICY}
-    # Written first: if we die in between, the next start still finds its way back.
-    _note().write_text(json.dumps({"policy": before, "swarmui_url": row.swarmui_url}))
+    """Let the platform rent at the simulator; the machines of an earlier one ended with it."""
+    pretend.close_market()
     config.save_config(swarmui_url="")
     policy.save_policy(values=POLICY)
     say(
         f"DEMO: a simulated vast.ai stands at http://127.0.0.1:{port}, a simulated fal.ai at {settings.FAL_QUEUE_URL}. "
         "No GPU is rented and nothing is paid; the first video for Wan 2.2 makes the platform rent a pretend machine: "
-        "watch it at /staff/fleet."
+        f"watch it at /staff/fleet. Everything of the demonstration stays in {settings.DATA_DIR}."
     )
-
-
-def end() -> None:
-    """Put back what was there before the demo, unless somebody has entered an address meanwhile."""
-    if not _note().exists():
-        return
-    note = json.loads(_note().read_text())
-    pretend.close_market()
-    policy.save_policy(values=note["policy"])
-    if not config.load().swarmui_url:
-        try:
-            config.save_config(swarmui_url=note["swarmui_url"])
-        except DomainError:
-            # It was allowed then and is not now; better no GPU than a pretended one.
-            config.save_config(swarmui_url="")
-    _note().unlink()
-
-
-def _note() -> Path:
-    return Path(settings.DATA_DIR, "demo.json")

@@ -3,8 +3,7 @@
 import os
 import sys
 from argparse import ArgumentTypeError
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
@@ -68,27 +67,21 @@ class Command(BaseCommand):
         launch.prepare()
         administrator = None if alone else create_first_administrator()
         platform = Platform(host=host, port=port, say=self._say)
-        with _demo(self._say) as extra:
-            platform.run(extra, on_up=lambda: self._say(_greeting(platform.address, administrator)))
+        extra = _simulators(self._say)
+        platform.run(extra, on_up=lambda: self._say(_greeting(platform.address, administrator)))
 
     def _say(self, text: str) -> None:
         self.stdout.write(text)
         self.stdout.flush()
 
 
-@contextmanager
-def _demo(say: Callable[[str], None]) -> Iterator[list[Child]]:
-    """The simulators when this is a demo; otherwise what an earlier demo left behind is put right."""
+def _simulators(say: Callable[[str], None]) -> list[Child]:
+    """What a demonstration needs beside the platform."""
     port = os.environ.get(DEMO_PORT)
     if port is None:
-        demo.end()
-        yield []
-        return
+        return []
     demo.begin(int(port), say)
-    try:
-        yield [demo.simulator(int(port)), demo.cloud(int(port))]
-    finally:
-        demo.end()
+    return [demo.simulator(int(port)), demo.cloud(int(port))]
 
 
 def _start_again_for_demo() -> None:
@@ -99,7 +92,8 @@ def _start_again_for_demo() -> None:
 
 
 def _greeting(address: str, administrator: FirstAdministrator | None) -> str:
-    token, lines = f"$({sys.executable} {settings.BASE_DIR / 'manage.py'} token)", []
+    where = f"I2V_DATA_DIR={settings.DATA_DIR} " if settings.DEMO else ""
+    token, lines = f"$({where}{sys.executable} {settings.BASE_DIR / 'manage.py'} token)", []
     if administrator is not None:
         token = administrator.token
         lines = [
