@@ -92,6 +92,8 @@ async def drive(held: Held, engine: Engine, previews: PreviewSink) -> None:
         await _settle(held, engine, exc)
     except Exception:
         log.exception("job %s: unexpected failure", held.claim.job.pk)
+        if held.claim.attempt.engine == Provider.FAL and held.claim.attempt.sent_at:
+            return  # it may be paid for: whoever finds the lease lapsed looks for it, and sends nothing
         await _settle(held, engine, EngineError("Something went wrong on our side.", code="internal"))
 
 

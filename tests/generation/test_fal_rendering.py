@@ -149,6 +149,23 @@ def test_a_definite_failure_may_be_tried_again_and_a_refusal_may_not(person: Use
     assert [attempt.outcome for attempt in again.attempts.all()] == ["failed", "stored"]
 
 
+def test_trouble_of_our_own_after_the_call_sends_no_second_one(
+    person: User, fal: FalSimulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saving, failures = held.to_storing, [OSError("the disk of the database is full")]
+
+    def breaks_once(*args: Any) -> None:
+        if failures:
+            raise failures.pop()
+        saving(*args)
+
+    monkeypatch.setattr(held, "to_storing", breaks_once)
+    job = cloud_job(person)
+    dispatch(has(job, Status.SUCCEEDED))
+
+    assert (len(fal.calls("submit")), len(fal.paid_requests()), job.attempts.count()) == (1, 1, 1)
+
+
 def test_a_billed_answer_without_a_video_is_not_tried_again(person: User, fal: FalSimulator) -> None:
     fal.script(fate_next=["link_wrong_host"])
     job = cloud_job(person)
