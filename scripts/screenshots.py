@@ -31,6 +31,9 @@ def tour(page: Page, site: str) -> None:
     page.get_by_role("checkbox").last.check()
     page.wait_for_load_state("networkidle")
     shoot(page, "create")
+    # The GPU has to be rented first, and every model says its price.
+    page.get_by_text("In the cloud, paid per video").click()
+    page.locator("fieldset.models").screenshot(path=TARGET / "choosing.png")
     page.get_by_role("button", name="Create the video").click()
     page.wait_for_url("**/jobs/**")
     expect(page.get_by_text("Rendering").first).to_be_visible(timeout=60_000)
@@ -42,7 +45,7 @@ def tour(page: Page, site: str) -> None:
     shoot(page, "result")
     # The pretend machine is still there: it is given back a minute after its last video.
     pages = {"fleet": "/staff/fleet", "library": "/library", "gpu": "/staff/gpu"}
-    pages["admin"] = "/admin/generation/videojob/"
+    pages |= {"spend": "/spend", "money": "/staff/spend", "admin": "/admin/generation/videojob/"}
     for name, path in pages.items():
         page.goto(f"{site}{path}")
         page.wait_for_timeout(1_000)
@@ -55,7 +58,7 @@ def tour(page: Page, site: str) -> None:
 
 def shoot(page: Page, name: str) -> None:
     page.evaluate("scrollTo(0, 0)")
-    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "fleet"))
+    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "result", "fleet"))
     _bench.console.print(f"{name}.png")
 
 
