@@ -5,11 +5,12 @@ pays for calls. Everything about a job happens under the lock of its person's pu
 always in this order: the person's purse, the row of settings (the site's caps). Settle one job per transaction.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Exists, OuterRef
 
 from gpu.models import Book, GpuConfig, LedgerEntry
 from gpu.services import caps, cloud_credit
@@ -21,6 +22,7 @@ __all__ = [
     "Headroom",
     "JobMoney",
     "Room",
+    "close_the_gone",
     "correct_job",
     "headroom",
     "release_job",
@@ -90,6 +92,23 @@ def correct_job(money: JobMoney, *, usd: Decimal, book: Book, note: str, once: s
         entries = LedgerEntry.objects.filter(subject=money.job_id, book=book, kind=Kind.CORRECT)
         mark = once or str(entries.count() + 1)
         return write(_line(money, book, Kind.CORRECT, usd, mark=mark, note=note))
+
+
+def close_the_gone() -> int:
+    """Close the cloud promises of deleted accounts, whose jobs went with them; how many there were. Safe to run twice.
+
+    Nobody can tell any more whether their calls were made: the operator's books keep the price.
+    """
+    closed = LedgerEntry.objects.filter(book=Book.CLOUD, kind=Kind.RELEASE, subject=OuterRef("subject"))
+    left = LedgerEntry.objects.filter(~Exists(closed), book=Book.CLOUD, kind=Kind.RESERVE, person=None)
+    promises = list(left)
+    for promise in promises:
+        note = "The account was deleted while this call may have run."
+        line = Line(book=Book.CLOUD, kind=Kind.SPEND, subject=promise.subject, usd=promise.usd, key="", note=note)
+        with transaction.atomic():
+            write(replace(line, key=f"spend:cloud:{promise.subject}"), frees=promise.usd)
+            write(replace(line, key=f"release:cloud:{promise.subject}", kind=Kind.RELEASE, usd=ZERO))
+    return len(promises)
 
 
 def _close(money: JobMoney, spent: dict[Book, Decimal], note: str) -> bool:

@@ -8,7 +8,7 @@ from django.utils import timezone
 
 from gpu import providers
 from gpu.models import FleetStatus, Instance
-from gpu.services import alarm_notices, alarms, audit, bills, samples
+from gpu.services import alarm_notices, alarms, audit, bills, charges, samples
 
 LEDGER_EVERY = timedelta(days=1)
 
@@ -19,6 +19,7 @@ def look() -> None:
     Safe to run twice.
     """
     now = timezone.now()
+    charges.close_the_gone()
     add_up(now)
     alarms.check(now)
     alarm_notices.ring_due()

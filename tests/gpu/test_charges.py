@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from gpu.errors import CapReached
 from gpu.models import Book, DayTotal, GpuConfig, LedgerEntry, PersonBudget, Purse
-from gpu.services import charges, config, ledger
+from gpu.services import audit, charges, config, ledger
 from gpu.services.charges import JobMoney
 from tests.gpu import machine_rows
 
@@ -147,3 +147,15 @@ def test_yesterday_counts_for_the_month_only(policy: GpuConfig, person: User) ->
     room = charges.headroom(person.pk)
     same_month = day.month == now.month
     assert (room.person_day.spent_usd, room.person_month.spent_usd) == (D(0), D(2) if same_month else D(0))
+
+
+def test_the_promise_of_a_deleted_account_is_closed_once_at_the_operators_expense(
+    policy: GpuConfig, person: User, stranger: User
+) -> None:
+    charges.reserve_job(video(person), D("0.4"))
+    charges.reserve_job(video(stranger), D("0.3"))
+    person.delete()
+
+    assert (charges.close_the_gone(), charges.close_the_gone()) == (1, 0)
+    assert (sums()["cloud"], sums()["spent cloud"]) == (D("0.3"), D("0.4"))
+    assert audit.check_ledger() == []
