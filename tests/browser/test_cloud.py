@@ -11,7 +11,8 @@ from playwright.sync_api import Page, expect
 from generation.models import Status, VideoJob
 from tests.browser.conftest import sign_in
 from tests.browser.test_create import PICTURE
-from tests.generation.test_fal_rendering import dispatch, fal, has  # noqa: F401 (a fixture)
+from tests.generation.test_fal_rendering import dispatch, fal  # noqa: F401 (a fixture)
+from tests.generation.test_rendering import has
 from tests.simulators.fal import FalSimulator
 
 pytestmark = [
