@@ -10,8 +10,8 @@ from drf_spectacular.utils import OpenApiParameter
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
-from generation.api.fields import StrictSerializer
 from i2v_site.api import JSONParser, MultiPartParser
+from i2v_site.serializers import StrictSerializer
 
 S = TypeVar("S", bound=StrictSerializer)
 

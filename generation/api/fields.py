@@ -1,13 +1,11 @@
-"""Fields that take what they say and nothing near it, and a serializer that knows all its fields."""
+"""Fields that take what they say and nothing near it."""
 
 import math
 import unicodedata
-from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
-from django.http import QueryDict
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -16,7 +14,6 @@ from generation.services.picture_urls import check_image_url
 
 # Embeddings, overrides and isolates reorder what a reader sees. The plain marks that Arabic and Hebrew need are fine.
 _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_CSRF_FIELD = "csrfmiddlewaretoken"
 
 
 def text_problem(value: str) -> str | None:
@@ -27,24 +24,6 @@ def text_problem(value: str) -> str | None:
         return "The text holds control characters. Remove them."
     # What Django puts for bytes of a form that are no UTF-8.
     return "The text is not valid UTF-8." if "\ufffd" in value else None
-
-
-class StrictSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know, by name: a misspelt setting is never silently ignored."""
-
-    not_ours: frozenset[str] = frozenset()
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            known = {*self.fields, *self.not_ours, *([_CSRF_FIELD] if isinstance(data, QueryDict) else [])}
-            for name in data:
-                if name not in known:
-                    raise serializers.ValidationError({_printable(name): "There is no such field."})
-        return super().to_internal_value(data)
-
-
-def _printable(name: str) -> str:
-    return name[:80] if name.isprintable() and name else "body"
 
 
 def _is_form(field: serializers.Field[Any, Any, Any, Any]) -> bool:

@@ -11,13 +11,13 @@ from generation.api.fields import (
     PictureAddressField,
     PictureField,
     PictureFileField,
-    StrictSerializer,
     SwitchField,
     TextField,
     WholeNumberField,
 )
 from generation.models import Preferences, Status
 from generation.services.jobs import MAX_SEED
+from i2v_site.serializers import StrictSerializer
 
 _MAX_COUNT = 100_000
 

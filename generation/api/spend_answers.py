@@ -4,8 +4,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from generation.api.fields import StrictSerializer
 from gpu.months import PATTERN
+from i2v_site.serializers import StrictSerializer
 
 
 def _dollars(text: str = "US dollars, to four places.") -> serializers.FloatField:

@@ -6,8 +6,9 @@ from typing import Any
 from rest_framework import serializers
 
 from generation.api.describe import Answer, moment
-from generation.api.fields import StrictSerializer, SwitchField, TextField
+from generation.api.fields import SwitchField, TextField
 from generation.models import Delivery, DeliveryTry, Notice, Preferences, WebhookEndpoint
+from i2v_site.serializers import StrictSerializer
 
 # A test is asked for, not subscribed to: it goes to every receiver that is tested.
 KINDS = [(kind.value, kind.label) for kind in Notice.Kind if kind != Notice.Kind.PING]

@@ -4,24 +4,24 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gpu.api.serializers import FilterSerializer, InputSerializer
 from gpu.models import InstanceKind, InstanceState
+from i2v_site.serializers import StrictSerializer
 
 
-class InstanceFilter(FilterSerializer):
+class InstanceFilter(StrictSerializer):
     state = serializers.MultipleChoiceField(required=False, choices=InstanceState.choices)
     alive = serializers.BooleanField(required=False, allow_null=True, default=None, help_text="Only those not over.")
     limit = serializers.IntegerField(required=False, min_value=1, max_value=200, default=50)
 
 
-class RentInput(InputSerializer):
+class RentInput(StrictSerializer):
     offer_id = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=1, max_value=2**53, help_text="None: the best one."
     )
     reason = serializers.CharField(required=False, max_length=200, default="asked for over the API")
 
 
-class EndInput(InputSerializer):
+class EndInput(StrictSerializer):
     reason = serializers.CharField(required=False, max_length=200, default="asked for over the API")
 
 
@@ -77,7 +77,7 @@ class InstanceList(serializers.Serializer[Any]):
     results = InstanceOutput(many=True)
 
 
-class OfferFilter(FilterSerializer):
+class OfferFilter(StrictSerializer):
     gpu_name = serializers.CharField(required=False, max_length=60, help_text="RTX 4090, as vast.ai writes it.")
     max_usd_per_hour = serializers.FloatField(required=False, min_value=0, max_value=1000)
     country = serializers.RegexField(r"^[A-Za-z]{2}\Z", required=False)

@@ -23,11 +23,11 @@ from gpu.api.instance_serializers import (
     OfferList,
     RentInput,
 )
-from gpu.api.serializers import InputSerializer
 from gpu.models import Instance
 from gpu.services import machines, offer_table
+from i2v_site.serializers import StrictSerializer
 
-S = TypeVar("S", bound=InputSerializer)
+S = TypeVar("S", bound=StrictSerializer)
 _TAG = ["fleet"]
 _ERROR = {"$ref": "#/components/schemas/Error"}
 _NOT_STAFF = OpenApiResponse(_ERROR, description="Only for staff.")

@@ -1,34 +1,11 @@
 """The shapes of the GPU calls."""
 
-from collections.abc import Mapping
 from typing import Any
 
-from django.http import QueryDict
 from rest_framework import serializers
 
 from gpu.models import GpuProvider
-
-
-class InputSerializer(serializers.Serializer[Any]):
-    """Refuses fields it does not know, by name: a misspelt setting is never silently ignored."""
-
-    def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping) and self._is_closed(data):
-            for name in data:
-                if name not in self.fields:
-                    raise serializers.ValidationError({name[:80] or "body": "There is no such field."})
-        return super().to_internal_value(data)
-
-    def _is_closed(self, data: Mapping[str, Any]) -> bool:
-        # A body that was not sent at all is an empty form.
-        return not isinstance(data, QueryDict)
-
-
-class FilterSerializer(InputSerializer):
-    """The filters of a list, out of the address; closed like a body."""
-
-    def _is_closed(self, _data: Mapping[str, Any]) -> bool:
-        return True
+from i2v_site.serializers import StrictSerializer
 
 
 class _AddressField(serializers.CharField):
@@ -40,7 +17,7 @@ class _AddressField(serializers.CharField):
         return super().to_internal_value(data)
 
 
-class GpuConfigInput(InputSerializer):
+class GpuConfigInput(StrictSerializer):
     swarmui_url = _AddressField(
         required=False, allow_blank=True, max_length=500, help_text="https://host:port. Empty: no GPU is used."
     )
@@ -54,7 +31,7 @@ class GpuConfigOutput(serializers.Serializer[Any]):
     vastai_instance_id = serializers.IntegerField(allow_null=True, help_text="The rented machine, when there is one.")
 
 
-class TestConnectionInput(InputSerializer):
+class TestConnectionInput(StrictSerializer):
     __test__ = False  # not for pytest to collect
 
     url = _AddressField(max_length=500, help_text="https://host:port")
