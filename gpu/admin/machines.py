@@ -1,128 +1,31 @@
-"""The operator's view of the fleet: the configuration, machines with their timelines, hosts, files, money, alarms."""
+"""The operator's view of the machines with their timelines, and of the hosts that we remember."""
 
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
 
-from django import forms
 from django.contrib import admin, messages
 from django.contrib.auth.models import User
-from django.db import models
 from django.db.models import Q, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
-from django.urls import URLPattern, path, reverse
-from django.utils.html import format_html
+from django.urls import URLPattern, path
 
-from gpu.errors import BadAddress
-from gpu.forms import PolicyForm
-from gpu.models import (
-    Alarm,
-    AlarmNotice,
-    GpuConfig,
-    Host,
-    Instance,
-    InstanceEvent,
-    LedgerEntry,
-    ModelFile,
-    PersonBudget,
-)
-from gpu.services import config, machines, offer_table, policy
+from gpu.admin.rows import NOTHING, ReadOnly, row_link
+from gpu.models import Host, Instance, InstanceEvent, LedgerEntry
+from gpu.services import machines, offer_table
 from i2v_site.errors import DomainError
 
 if TYPE_CHECKING:
     # The stubs' classes take a parameter that Django's own do not.
-    ConfigAdmin = admin.ModelAdmin[GpuConfig]
     InstanceAdminBase = admin.ModelAdmin[Instance]
     HostAdminBase = admin.ModelAdmin[Host]
-    FileAdmin = admin.ModelAdmin[ModelFile]
-    LedgerAdmin = admin.ModelAdmin[LedgerEntry]
-    AlarmAdminBase = admin.ModelAdmin[Alarm]
-    BudgetAdmin = admin.ModelAdmin[PersonBudget]
     EventInlineBase = admin.TabularInline[InstanceEvent, Instance]
-    NoticeInlineBase = admin.TabularInline[AlarmNotice, Alarm]
-    FileForm = forms.ModelForm[ModelFile]
 else:
-    ConfigAdmin = InstanceAdminBase = HostAdminBase = FileAdmin = LedgerAdmin = AlarmAdminBase = BudgetAdmin = (
-        admin.ModelAdmin
-    )
-    EventInlineBase = NoticeInlineBase = admin.TabularInline
-    FileForm = forms.ModelForm
-
-NOTHING = "-"
+    InstanceAdminBase = HostAdminBase = admin.ModelAdmin
+    EventInlineBase = admin.TabularInline
 
 
-class ReadOnly:
-    """Rows that only the platform itself writes."""
-
-    def has_add_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_change_permission(self, *_: Any) -> bool:
-        return False
-
-    def has_delete_permission(self, *_: Any) -> bool:
-        return False
-
-
-def row_link(row: models.Model | None) -> str:
-    """A link to the admin page of another row; a dash when there is none."""
-    if row is None:
-        return NOTHING
-    meta = row._meta  # noqa: SLF001 (documented, whatever its name)
-    address = reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[row.pk])
-    return format_html('<a href="{}">{}</a>', address, str(row))
-
-
-# --- the configuration ----------------------------------------------------------------------------------------------
-class GpuConfigForm(PolicyForm):
-    class Meta(PolicyForm.Meta):
-        fields = ("swarmui_url", *policy.FIELDS)
-
-    def clean_swarmui_url(self) -> str:
-        try:
-            return config.checked_address(self.cleaned_data["swarmui_url"])
-        except BadAddress as exc:
-            raise forms.ValidationError(exc.message) from exc
-
-
-@admin.register(GpuConfig)
-class GpuConfigAdmin(ConfigAdmin):
-    form = GpuConfigForm
-    readonly_fields = ["available", "offers", "updated_at"]
-    fieldsets = [
-        (None, {"fields": ["swarmui_url", "available", "offers", "updated_at"]}),
-        *((title, {"fields": names}) for title, names in policy.GROUPS),  # type: ignore[list-item]  # it is one
-    ]
-
-    @admin.display(description="Answers now", boolean=True)
-    def available(self, _row: GpuConfig) -> bool:
-        return config.swarmui_available()
-
-    @admin.display(description="Offers")
-    def offers(self, _row: GpuConfig) -> str:
-        return format_html('<a href="{}">What can be rented now, with scores</a>', reverse("admin:gpu_offers"))
-
-    def save_model(self, _request: HttpRequest, obj: GpuConfig, form: Any, _change: bool) -> None:
-        # The admin writes its own line in the audit log, so the services get no actor.
-        config.save_config(swarmui_url=obj.swarmui_url)
-        policy.save_policy(
-            values={name: form.cleaned_data[name] for name in policy.FIELDS if name in form.cleaned_data}
-        )
-
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        if not self.has_view_permission(request):
-            return super().changelist_view(request, extra_context)
-        return redirect(reverse("admin:gpu_gpuconfig_change", args=[config.load().pk]))
-
-    def has_add_permission(self, _request: HttpRequest) -> bool:
-        return False
-
-    def has_delete_permission(self, _request: HttpRequest, _obj: GpuConfig | None = None) -> bool:
-        return False
-
-
-# --- machines -------------------------------------------------------------------------------------------------------
 class EventInline(ReadOnly, EventInlineBase):
     model = InstanceEvent
     readonly_fields = ["at", "kind", "message", "actor"]
@@ -296,93 +199,3 @@ class HostAdmin(HostAdminBase):
 
     def has_delete_permission(self, _request: HttpRequest, _obj: Host | None = None) -> bool:
         return False
-
-
-# --- files and money ------------------------------------------------------------------------------------------------
-class ModelFileForm(FileForm):
-    class Meta:
-        model = ModelFile
-        fields = ["name", "folder", "r2_key", "size_bytes", "sha256", "needed_by"]
-
-    def clean_sha256(self) -> str:
-        digest = str(self.cleaned_data["sha256"]).strip().lower()
-        if digest and (len(digest) != 64 or set(digest) - set("0123456789abcdef")):
-            raise forms.ValidationError("64 hexadecimal digits, or nothing.")
-        return digest
-
-    def clean_needed_by(self) -> list[str]:
-        slugs = self.cleaned_data["needed_by"] or []
-        if not isinstance(slugs, list) or not all(isinstance(slug, str) for slug in slugs):
-            raise forms.ValidationError('A list of slugs: ["wan-2-2"].')
-        return slugs
-
-    def clean_name(self) -> str:
-        name = str(self.cleaned_data["name"])
-        if "/" in name or name.startswith("."):
-            raise forms.ValidationError("A file name, without a folder.")
-        return name
-
-    def clean_folder(self) -> str:
-        folder = str(self.cleaned_data["folder"]).strip("/")
-        if ".." in folder.split("/"):
-            raise forms.ValidationError("A folder below SwarmUI's model root.")
-        return folder
-
-
-@admin.register(ModelFile)
-class ModelFileAdmin(FileAdmin):
-    form = ModelFileForm
-    list_display = ["name", "folder", "size_bytes", "uploaded_at"]
-    list_filter = ["folder", ("uploaded_at", admin.EmptyFieldListFilter)]
-    search_fields = ["name", "r2_key", "=sha256"]
-    readonly_fields = ["uploaded_at"]
-
-
-@admin.register(LedgerEntry)
-class LedgerEntryAdmin(ReadOnly, LedgerAdmin):
-    list_display = ["at", "book", "kind", "usd", "person", "instance_link", "note"]
-    list_filter = ["book", "kind", "at", ("person", admin.RelatedOnlyFieldListFilter)]
-    list_select_related = ["instance", "person"]
-    list_per_page = 100
-    show_full_result_count = False
-    search_fields = ["key", "note", "=subject", "instance__label", "person__username"]
-    search_help_text = "A job's or a machine's id, a name, a label, words of a note."
-    fields = ["at", "book", "kind", "usd", "subject", "person", "instance_link", "key", "note"]
-    date_hierarchy = "at"
-
-    @admin.display(description="Machine", ordering="instance")
-    def instance_link(self, entry: LedgerEntry) -> str:
-        return row_link(entry.instance)
-
-
-@admin.register(PersonBudget)
-class PersonBudgetAdmin(BudgetAdmin):
-    """Caps of single people, changed where they are listed."""
-
-    list_display = ["person", "daily_cap_usd", "monthly_cap_usd"]
-    list_editable = ["daily_cap_usd", "monthly_cap_usd"]
-    list_select_related = ["person"]
-    search_fields = ["person__username", "person__email"]
-    autocomplete_fields = ["person"]
-
-
-# --- alarms ---------------------------------------------------------------------------------------------------------
-class NoticeInline(ReadOnly, NoticeInlineBase):
-    model = AlarmNotice
-    readonly_fields = ["channel", "event", "tries", "next_try_at", "sent_at", "error"]
-    fields = tuple(readonly_fields)
-    extra = 0
-
-
-@admin.register(Alarm)
-class AlarmAdmin(ReadOnly, AlarmAdminBase):
-    list_display = ["message", "kind", "instance_link", "raised_at", "cleared_at"]
-    list_filter = ["kind", ("cleared_at", admin.EmptyFieldListFilter)]
-    list_select_related = ["instance"]
-    date_hierarchy = "raised_at"
-    fields = ["message", "kind", "instance_link", "raised_at", "cleared_at"]
-    inlines = [NoticeInline]
-
-    @admin.display(description="Machine")
-    def instance_link(self, alarm: Alarm) -> str:
-        return row_link(alarm.instance)

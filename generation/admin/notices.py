@@ -4,7 +4,7 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 
-from generation.admin import ReadOnly, row_link
+from generation.admin.rows import ReadOnly, row_link
 from generation.models import Delivery, DeliveryTry, Notice, WebhookEndpoint
 from generation.services import webhooks
 from i2v_site.errors import DomainError
