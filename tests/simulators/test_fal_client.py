@@ -1,11 +1,8 @@
 """The official Python client, which knows nothing of ours, against the simulated fal, over TLS as it insists."""
 
-import fcntl
 import json
 import os
 import subprocess
-import sys
-import tempfile
 import textwrap
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,13 +11,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.services import give_up
+from tests.simulators.client_environment import programs_of
 from tests.simulators.fal import FalSimulator
 from tests.simulators.fal_wire import WAN, asked, png
 from tests.simulators.wire import authority
 
 VERSION = "1.0.3"
-INSTALL_SECONDS = 400
 # The queue's host comes from the environment; the other two are constants of the client.
 HEAD = """
 import json, os, sys
@@ -36,26 +32,8 @@ pytestmark = pytest.mark.timeout(600)
 
 @pytest.fixture(scope="session")
 def python() -> Path:
-    """An interpreter with the client in an environment of its own, made once per computer."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = Path(tempfile.gettempdir()) / f"fal-client-{VERSION}-py{version}-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            _install(folder)
-    return folder / "bin" / "python"
-
-
-def _install(folder: Path) -> None:
-    try:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, timeout=120)
-        command = [str(folder / "bin" / "pip"), "install", "--quiet", f"fal-client=={VERSION}"]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
-        reason = str(exc.stderr or exc).strip().splitlines()[-1:]
-        give_up(f"pip cannot install fal-client=={VERSION}: {reason}")
-    (folder / "installed").touch()
+    """An interpreter that has the client."""
+    return programs_of("fal-client", VERSION) / "python"
 
 
 class Official:

@@ -3,49 +3,26 @@
 It exits with 0 also when the server refused, so what it prints is what counts.
 """
 
-import fcntl
 import json
 import os
 import re
 import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.services import give_up
+from tests.simulators.client_environment import programs_of
 from tests.simulators.vastai import VastSimulator
 
 VERSION = "1.9.1"
-INSTALL_SECONDS = 400
 IMAGE = "vastai/swarmui:latest"
 pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.fixture(scope="session")
 def program() -> Path:
-    """The `vastai` command in an environment of its own (its pins collide with ours), made once per computer."""
-    version = f"{sys.version_info.major}.{sys.version_info.minor}"
-    folder = Path(tempfile.gettempdir()) / f"vastai-cli-{VERSION}-py{version}-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (folder / "installed").exists():
-            _install(folder)
-    return folder / "bin" / "vastai"
-
-
-def _install(folder: Path) -> None:
-    try:
-        subprocess.run([sys.executable, "-m", "venv", folder], check=True, capture_output=True, timeout=120)
-        command = [str(folder / "bin" / "pip"), "install", "--quiet", f"vastai=={VERSION}"]
-        subprocess.run(command, check=True, capture_output=True, text=True, timeout=INSTALL_SECONDS)
-    except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as exc:
-        reason = str(exc.stderr or exc).strip().splitlines()[-1:]
-        give_up(f"pip cannot install vastai=={VERSION}: {reason}")
-    (folder / "installed").touch()
+    return programs_of("vastai", VERSION) / "vastai"
 
 
 class Vastai:
