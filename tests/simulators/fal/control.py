@@ -19,25 +19,15 @@ from typing import Any
 
 from tests.simulators.fal import storage
 from tests.simulators.fal.world import World
-from tests.simulators.shell import Door, Doors
+from tests.simulators.shell import ClockedDoors, Door
 from tests.simulators.swarmui.messages import JsonObject
 
 
-class Controller(Doors):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
+class Controller(ClockedDoors[World]):
     def doors(self) -> dict[str, Door]:
-        return {
-            "state": self.state,
+        return super().doors() | {
             "requests": self.requests,
-            "calls": self.calls,
             "files": self.files,
-            "advance": self.advance,
-            "clock": self.clock,
-            "script": self.script,
-            "fail": self.fail,
-            "credit": self.credit,
             "finish": self.finish,
             "webhook": self.webhook,
             "keys": self.keys,
@@ -66,26 +56,14 @@ class Controller(Doors):
         await self._world.clock.settle()
         return {"requests": [job.described() for job in self._world.book]}
 
-    async def calls(self, _: dict[str, Any]) -> JsonObject:
-        """Every call with its time, path, status and fault; no keys."""
-        return {"calls": list(self._world.journal)}
-
     async def files(self, _: dict[str, Any]) -> JsonObject:
         return {"files": storage.described(self._world)}
 
-    async def advance(self, options: dict[str, Any]) -> JsonObject:
-        await self._world.clock.advance(float(options["seconds"]))
-        return await self.state({})
-
-    async def clock(self, options: dict[str, Any]) -> JsonObject:
-        self._world.clock.set_scale(float(options["scale"]))
-        return await self.state({})
-
     async def script(self, changes: dict[str, Any]) -> JsonObject:
-        self._world.script.update(changes)
+        knobs = await super().script(changes)
         if "credit" in changes:
             self._world.book.granted = Decimal(str(changes["credit"]))
-        return self._world.script.as_dict()
+        return knobs
 
     async def fail(self, options: dict[str, Any]) -> JsonObject:
         self._world.script.add_faults(str(options["call"]), *options["faults"])

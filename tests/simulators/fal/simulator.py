@@ -19,13 +19,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.clock import Clock
 from tests.simulators.fal.app import HOSTS, FalApp
 from tests.simulators.fal.control import Controller
 from tests.simulators.fal.script import Script
 from tests.simulators.fal.transport import TlsServer
 from tests.simulators.fal.world import World
-from tests.simulators.shell import SimulatorThread
-from tests.simulators.vastai.clock import Clock
+from tests.simulators.shell import ClockedThread
 
 TICK_REAL_S = 0.02
 Row = dict[str, Any]
@@ -76,7 +76,7 @@ class Simulation:
                 await self.world.clock.settle()
 
 
-class FalSimulator(SimulatorThread):
+class FalSimulator(ClockedThread):
     """A simulated fal on free ports of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
 
     def __init__(
@@ -106,6 +106,10 @@ class FalSimulator(SimulatorThread):
         await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
     @property
+    def _controller(self) -> Controller:
+        return self._simulation.controller
+
+    @property
     def queue_url(self) -> str:
         """What https://queue.fal.run is; without a slash at the end, like the others."""
         return self._simulation.world.urls["queue"]
@@ -129,49 +133,25 @@ class FalSimulator(SimulatorThread):
     def jwks_url(self) -> str:
         return self.rest_url + "/.well-known/jwks.json"
 
-    @property
-    def now(self) -> float:
-        """The epoch second on the simulator's clock."""
-        return self._simulation.world.now
-
-    def advance(self, seconds: float) -> dict[str, Any]:
-        """Let so much time pass at once, with everything that happens in it; answers the state."""
-        return self._call(self._simulation.controller.advance({"seconds": seconds}))
-
-    def set_scale(self, scale: float) -> None:
-        """So many times faster than real time; 0: the clock stands still."""
-        self._call(self._simulation.controller.clock({"scale": scale}))
-
-    def script(self, **knobs: Any) -> dict[str, Any]:
-        """Turn knobs; answers all of them. Raises ValueError for one that does not exist."""
-        return self._call(self._simulation.controller.script(knobs))
-
     def fail(self, call: str, *faults: str) -> None:
         """Faults for the next calls of that name ("*": any), one each; see `script.ANY_FAULT` and `OWN_FAULTS`."""
-        self._call(self._simulation.controller.fail({"call": call, "faults": faults}))
-
-    def top_up(self, amount: float) -> None:
-        self._call(self._simulation.controller.credit({"amount": amount}))
+        self._call(self._controller.fail({"call": call, "faults": faults}))
 
     def finish(self, request_id: str) -> None:
         """End a request now with its video, also a stuck one."""
-        self._call(self._simulation.controller.finish({"request_id": request_id}))
+        self._call(self._controller.finish({"request_id": request_id}))
 
     def send_webhook(self, request_id: str) -> None:
         """Once more."""
-        self._call(self._simulation.controller.webhook({"request_id": request_id}))
+        self._call(self._controller.webhook({"request_id": request_id}))
 
     def rotate_keys(self) -> None:
         """Webhooks are signed with a new key from now on."""
-        self._call(self._simulation.controller.keys({}))
-
-    def state(self) -> dict[str, Any]:
-        """What GET /sim/state answers."""
-        return self._call(self._simulation.controller.state({}))
+        self._call(self._controller.keys({}))
 
     def requests(self) -> list[Row]:
         """Every accepted request in order; prices and charges are texts of dollars."""
-        rows: list[Row] = self._call(self._simulation.controller.requests({}))["requests"]
+        rows: list[Row] = self._call(self._controller.requests({}))["requests"]
         return rows
 
     def paid_requests(self) -> list[Row]:
@@ -184,14 +164,9 @@ class FalSimulator(SimulatorThread):
             return [row for row in self.requests() if wanted(row)]
         return [row for row in self.requests() if wanted in row["webhook"] or wanted in str(row["input"])]
 
-    def calls(self, name: str = "") -> list[Row]:
-        """Every call so far, or those of one name, in order."""
-        rows: list[Row] = self._call(self._simulation.controller.calls({}))["calls"]
-        return [row for row in rows if name in ("", row["name"])]
-
     def files(self) -> dict[str, Row]:
         """The files on the media host by path."""
-        files: dict[str, Row] = self._call(self._simulation.controller.files({}))["files"]
+        files: dict[str, Row] = self._call(self._controller.files({}))["files"]
         return files
 
     def cut_connections(self) -> None:

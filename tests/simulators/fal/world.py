@@ -5,6 +5,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
+from tests.simulators.clock import Clock
 from tests.simulators.fal.files import Shelf
 from tests.simulators.fal.jobs import COMPLETED, IN_PROGRESS, Book, Job
 from tests.simulators.fal.models import CATALOGUE, Catalogue
@@ -12,7 +13,6 @@ from tests.simulators.fal.outcome import Outcome
 from tests.simulators.fal.script import Script
 from tests.simulators.fal.webhooks import Postman
 from tests.simulators.swarmui.messages import JsonObject
-from tests.simulators.vastai.clock import Clock
 
 JOURNAL_LENGTH = 20000
 ENCODING_REAL_S = 0.05  # between two looks whether a video is encoded

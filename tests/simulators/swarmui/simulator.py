@@ -72,6 +72,10 @@ class SwarmSimulator(SimulatorThread):
             await asyncio.to_thread(shutil.rmtree, self._output, ignore_errors=True)
 
     @property
+    def _controller(self) -> Controller:
+        return self._simulation.controller
+
+    @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._simulation.server.port}"
 
@@ -81,32 +85,24 @@ class SwarmSimulator(SimulatorThread):
         assert self._output is not None
         return self._output
 
-    def script(self, **knobs: Any) -> dict[str, Any]:
-        """Turn knobs; answers all of them. Raises ValueError for one that does not exist."""
-        return self._call(self._simulation.controller.script(knobs))
-
-    def state(self) -> dict[str, Any]:
-        """What GET /sim/state answers."""
-        return self._call(self._simulation.controller.state({}))
-
     def renders(self) -> list[dict[str, Any]]:
         """Every image task with its parameters, picture hash, times, result and error."""
-        answer = self._call(self._simulation.controller.renders({}))
+        answer = self._call(self._controller.renders({}))
         return list(answer["renders"])
 
     def restart(self, *, keep_sessions: bool = True, down_seconds: float = 0.0) -> None:
         """Returns when the server is back."""
-        self._call(self._simulation.controller.restart_now(keep_sessions=keep_sessions, down_seconds=down_seconds))
+        self._call(self._controller.restart_now(keep_sessions=keep_sessions, down_seconds=down_seconds))
 
     def set_backend(self, number: int, status: str) -> None:
-        self._call(self._simulation.controller.backend({"id": number, "status": status}))
+        self._call(self._controller.backend({"id": number, "status": status}))
 
     def add_model(self, name: str, *, subtype: str = "Stable-Diffusion", architecture: str = "") -> None:
         entry = {"name": name, "subtype": subtype, "architecture": architecture}
-        self._call(self._simulation.controller.models({"add": entry}))
+        self._call(self._controller.models({"add": entry}))
 
     def remove_model(self, name: str) -> None:
-        self._call(self._simulation.controller.models({"remove": name}))
+        self._call(self._controller.models({"remove": name}))
 
     def cut_connections(self) -> None:
         """Abort every open connection; the server and its jobs go on."""

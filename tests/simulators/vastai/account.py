@@ -3,9 +3,9 @@
 import json
 from typing import Any
 
+from tests.simulators.clock import DAY
 from tests.simulators.swarmui.messages import JsonObject, Response, text_response
 from tests.simulators.vastai.calls import Call, RefusedError, routes
-from tests.simulators.vastai.clock import DAY
 from tests.simulators.vastai.contracts import filtered
 from tests.simulators.vastai.inventory import GPUS
 from tests.simulators.vastai.world import World

@@ -13,30 +13,20 @@ GET  /sim/state     counts, credit, burn rate; /sim/ledger, /sim/instances, /sim
 from collections import Counter
 from typing import Any
 
-from tests.simulators.shell import Door, Doors
+from tests.simulators.shell import ClockedDoors, Door
 from tests.simulators.swarmui.messages import JsonObject
 from tests.simulators.vastai.instance import Instance
 from tests.simulators.vastai.inventory import STRANGER
 from tests.simulators.vastai.world import World
 
 
-class Controller(Doors):
-    def __init__(self, world: World) -> None:
-        self._world = world
-
+class Controller(ClockedDoors[World]):
     def doors(self) -> dict[str, Door]:
-        return {
-            "state": self.state,
-            "advance": self.advance,
-            "clock": self.clock,
-            "script": self.script,
-            "fail": self.fail,
+        return super().doors() | {
             "strike": self.strike,
             "offer": self.offer,
-            "credit": self.credit,
             "ledger": self.ledger,
             "instances": self.instances,
-            "calls": self.calls,
         }
 
     async def state(self, _: dict[str, Any]) -> JsonObject:
@@ -58,18 +48,6 @@ class Controller(Doors):
             "calls": dict(world.calls),
             "violations": list(world.violations),
         }
-
-    async def advance(self, options: dict[str, Any]) -> JsonObject:
-        await self._world.clock.advance(float(options["seconds"]))
-        return await self.state({})
-
-    async def clock(self, options: dict[str, Any]) -> JsonObject:
-        self._world.clock.set_scale(float(options["scale"]))
-        return await self.state({})
-
-    async def script(self, changes: dict[str, Any]) -> JsonObject:
-        self._world.script.update(changes)
-        return self._world.script.as_dict()
 
     async def fail(self, options: dict[str, Any]) -> JsonObject:
         self._world.script.add_faults(str(options["endpoint"]), *options["faults"])
@@ -131,10 +109,6 @@ class Controller(Doors):
     async def instances(self, _: dict[str, Any]) -> JsonObject:
         await self._world.clock.settle()
         return {"instances": [described(instance) for instance in self._world.instances.values()]}
-
-    async def calls(self, _: dict[str, Any]) -> JsonObject:
-        """Every API call with its time, path, status and fault; no keys."""
-        return {"calls": list(self._world.journal)}
 
 
 def described(instance: Instance) -> JsonObject:

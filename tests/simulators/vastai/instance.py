@@ -4,8 +4,8 @@ import secrets
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from tests.simulators.clock import Event
 from tests.simulators.vastai import offers
-from tests.simulators.vastai.clock import Event
 from tests.simulators.vastai.inventory import Ask
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from tests.simulators.vastai.clock import DAY
+from tests.simulators.clock import DAY
 
 ITEMS = ("gpu", "disk", "bwd", "bwu")
 

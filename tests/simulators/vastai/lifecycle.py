@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from tests.simulators.vastai.clock import DAY, Action
+from tests.simulators.clock import DAY, Action
 from tests.simulators.vastai.instance import Instance
 from tests.simulators.vastai.inventory import STRANGER
 from tests.simulators.vastai.machine import Machine

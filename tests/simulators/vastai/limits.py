@@ -2,9 +2,9 @@
 
 import time
 
+from tests.simulators.clock import DAY
 from tests.simulators.swarmui.messages import Response, json_response, text_response
 from tests.simulators.vastai.calls import Route
-from tests.simulators.vastai.clock import DAY
 from tests.simulators.vastai.script import Script
 from tests.simulators.vastai.world import World
 

@@ -9,11 +9,11 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tests.simulators.clock import Action, Event
 from tests.simulators.swarmui.backends import ERRORED, RUNNING
 from tests.simulators.swarmui.messages import DropConnection, Request, Response
 from tests.simulators.swarmui.script import Script as SwarmScript
 from tests.simulators.swarmui.simulator import Simulation as SwarmSimulation
-from tests.simulators.vastai.clock import Action, Event
 from tests.simulators.vastai.doors import Door, LocalApp
 from tests.simulators.vastai.gate import Gate, black_hole, bound_socket
 from tests.simulators.vastai.instance import Instance

@@ -14,10 +14,10 @@ As a fixture, `yield` it from the `with` block. Knobs are the fields of `script.
 import asyncio
 from typing import Any
 
-from tests.simulators.shell import SimulatorThread
+from tests.simulators.clock import Clock
+from tests.simulators.shell import ClockedThread
 from tests.simulators.swarmui.server import Server
 from tests.simulators.vastai.app import VastApp
-from tests.simulators.vastai.clock import Clock
 from tests.simulators.vastai.control import Controller
 from tests.simulators.vastai.script import Script
 from tests.simulators.vastai.world import Agent, World
@@ -71,7 +71,7 @@ class Simulation:
                 await self.world.clock.settle()
 
 
-class VastSimulator(SimulatorThread):
+class VastSimulator(ClockedThread):
     """A simulated vast.ai on a free port of 127.0.0.1; for `with` and `async with`. Its methods block briefly."""
 
     def __init__(
@@ -100,63 +100,38 @@ class VastSimulator(SimulatorThread):
         await self._simulation.stop()
 
     @property
+    def _controller(self) -> Controller:
+        return self._simulation.controller
+
+    @property
     def url(self) -> str:
         """Without a slash at the end, as VAST_URL wants it."""
         return self._simulation.world.base_url
 
-    @property
-    def now(self) -> float:
-        """The epoch second on the simulator's clock."""
-        return self._simulation.world.now
-
-    def advance(self, seconds: float) -> dict[str, Any]:
-        """Let so much time pass at once, with everything that happens in it; answers the state."""
-        return self._call(self._simulation.controller.advance({"seconds": seconds}))
-
-    def set_scale(self, scale: float) -> None:
-        """So many times faster than real time; 0: the clock stands still."""
-        self._call(self._simulation.controller.clock({"scale": scale}))
-
-    def script(self, **knobs: Any) -> dict[str, Any]:
-        """Turn knobs; answers all of them. Raises ValueError for one that does not exist."""
-        return self._call(self._simulation.controller.script(knobs))
-
     def fail(self, endpoint: str, *faults: str) -> None:
         """Faults for the next calls of that endpoint ("*": any), one each; see `script.ANY_FAULT` and `OWN_FAULTS`."""
-        self._call(self._simulation.controller.fail({"endpoint": endpoint, "faults": faults}))
+        self._call(self._controller.fail({"endpoint": endpoint, "faults": faults}))
 
     def strike(self, instance_id: int, fate: str) -> dict[str, Any]:
         """Let something happen to one machine now; see `control`."""
-        return self._call(self._simulation.controller.strike({"id": instance_id, "fate": fate}))
+        return self._call(self._controller.strike({"id": instance_id, "fate": fate}))
 
     def take_offer(self, offer_id: int) -> None:
         """An offer vanishes for good."""
-        self._call(self._simulation.controller.offer({"id": offer_id}))
+        self._call(self._controller.offer({"id": offer_id}))
 
     def take_machine(self, machine_id: int, *, taken: bool = True) -> None:
         """A stranger rents all free GPUs of a machine, or gives them back."""
-        self._call(self._simulation.controller.offer({"machine_id": machine_id, "taken": taken}))
-
-    def top_up(self, amount: float) -> None:
-        self._call(self._simulation.controller.credit({"amount": amount}))
-
-    def state(self) -> dict[str, Any]:
-        """What GET /sim/state answers."""
-        return self._call(self._simulation.controller.state({}))
+        self._call(self._controller.offer({"machine_id": machine_id, "taken": taken}))
 
     def ledger(self) -> dict[str, Any]:
         """granted, paid, credit, and `contracts` with what each has cost: the truth."""
-        return self._call(self._simulation.controller.ledger({}))
+        return self._call(self._controller.ledger({}))
 
     def instances(self, *, alive: bool | None = None) -> list[dict[str, Any]]:
         """All contracts there ever were, or only living or only destroyed ones."""
-        rows = self._call(self._simulation.controller.instances({}))["instances"]
+        rows = self._call(self._controller.instances({}))["instances"]
         return [row for row in rows if alive is None or row["alive"] is alive]
-
-    def calls(self, name: str = "") -> list[dict[str, Any]]:
-        """Every API call so far, or those of one endpoint, in order."""
-        rows = self._call(self._simulation.controller.calls({}))["calls"]
-        return [row for row in rows if name in ("", row["name"])]
 
     def use_agent(self, agent: Agent | None) -> None:
         """What runs beside SwarmUI on every machine that boots from now on; see `machine.Machine`."""

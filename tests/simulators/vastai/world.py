@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from tests.simulators.clock import Clock
 from tests.simulators.swarmui.messages import Request, Response
 from tests.simulators.vastai import offers
-from tests.simulators.vastai.clock import Clock
 from tests.simulators.vastai.instance import Instance
 from tests.simulators.vastai.inventory import Ask, Inventory
 from tests.simulators.vastai.ledger import Ledger
