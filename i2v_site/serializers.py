@@ -23,5 +23,18 @@ class StrictSerializer(serializers.Serializer[Any]):
         return super().to_internal_value(data)
 
 
+class QuerySerializer(StrictSerializer):
+    """What stands behind the question mark of an address."""
+
+    not_ours = frozenset({"format"})  # the browsable API's
+
+    def to_internal_value(self, data: Any) -> Any:
+        for name, value in data.items():
+            # DRF takes an empty date or choice of a form for one that was left out.
+            if value == "" and not getattr(self.fields.get(name), "allow_blank", False):
+                raise serializers.ValidationError({name: "Give a value, or leave it out."})
+        return super().to_internal_value(data)
+
+
 def _printable(name: str) -> str:
     return name[:80] if name.isprintable() and name else "body"

@@ -136,8 +136,10 @@ def test_the_demo_has_a_pretend_market_and_cloud_and_data_of_its_own(tmp_path: P
     served.stop()
 
     again = Served(tmp_path)
-    again.until_ready()
-    after = httpx.get(f"http://127.0.0.1:{again.port}/api/gpu/config", headers=headers).json()
+    own = re.search(r"API token +(\S+)", again.until_ready())
+    assert own
+    real = {"Authorization": f"Token {own[1]}"}
+    after = httpx.get(f"http://127.0.0.1:{again.port}/api/gpu/config", headers=real).json()
     again.stop()
 
     assert len(offers["results"]) > 3

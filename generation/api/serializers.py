@@ -17,7 +17,7 @@ from generation.api.fields import (
 )
 from generation.models import Preferences, Status
 from generation.services.jobs import MAX_SEED
-from i2v_site.serializers import StrictSerializer
+from i2v_site.serializers import QuerySerializer, StrictSerializer
 
 _MAX_COUNT = 100_000
 
@@ -166,17 +166,9 @@ class TokenRequest(StrictSerializer):
     name = TextField(max_length=80, help_text="What the token is for.")
 
 
-class PageFilter(StrictSerializer):
+class PageFilter(QuerySerializer):
     limit = WholeNumberField(required=False, min_value=1, max_value=100, default=20)
     cursor = TextField(required=False, allow_blank=True, max_length=500, help_text="From `next` or `previous`.")
-    not_ours = frozenset({"format"})  # the browsable API's
-
-    def to_internal_value(self, data: Any) -> Any:
-        for name, value in data.items():
-            # DRF takes an empty date of a form for one that was left out.
-            if value == "" and not getattr(self.fields.get(name), "allow_blank", False):
-                raise serializers.ValidationError({name: "Give a value, or leave it out."})
-        return super().to_internal_value(data)
 
 
 class JobFilter(PageFilter):

@@ -5,14 +5,14 @@ from typing import Any
 from rest_framework import serializers
 
 from gpu.months import PATTERN
-from i2v_site.serializers import StrictSerializer
+from i2v_site.serializers import QuerySerializer
 
 
 def _dollars(text: str = "US dollars, to four places.") -> serializers.FloatField:
     return serializers.FloatField(help_text=text)
 
 
-class SpendFilter(StrictSerializer):
+class SpendFilter(QuerySerializer):
     month = serializers.RegexField(
         PATTERN,
         required=False,
