@@ -17,3 +17,6 @@ ALLOWED_HOSTS = ["*"]
 if "sqlite3" in str(DATABASES["default"]["ENGINE"]):  # noqa: F405
     # A file, as in real life: WAL, threads and processes behave differently on an in-memory database.
     DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}  # noqa: F405
+
+# WhiteNoise warns of a folder that is missing; tests serve static files from where they lie.
+STATIC_ROOT.mkdir(parents=True, exist_ok=True)  # noqa: F405
