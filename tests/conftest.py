@@ -67,14 +67,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for report in terminalreporter.stats.get("skipped", []):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
         terminalreporter.write_line(f"NOT TESTED: {report.nodeid}: {reason}", red=True, bold=True)
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests of whole processes, the longest, come first: no worker is left alone with them at the end."""
-
-    def is_short(item: pytest.Item) -> bool:
-        # Those with a database in the test's own process stay where pytest-django has put them.
-        limit = max((mark.args[0] for mark in item.iter_markers("timeout")), default=0)
-        return limit < 300 or item.get_closest_marker("django_db") is not None
-
-    items.sort(key=is_short)
