@@ -35,6 +35,7 @@ from generation.services import evidence, handing_over, intake, prices
 from generation.services import held as rows
 from generation.services.claims import Mode
 from generation.services.held import Held, LeaseLost
+from gpu.services import alarms
 from i2v_site.crashpoints import crashpoint
 
 log = logging.getLogger(__name__)
@@ -169,6 +170,8 @@ async def _to_storage(held: Held, result: RenderResult) -> None:
         ref = await asyncio.to_thread(spool, Path(result.ref["path"]), str(held.claim.attempt.pk))
         result = replace(result, ref=ref)
     await sync_to_async(rows.to_storing)(held, result)
+    if held.claim.attempt.engine == Provider.FAL:
+        await sync_to_async(alarms.cloud_credit_fine)()
     crashpoint("render.storing_saved")
     await _clean_up(held)
 
@@ -190,6 +193,8 @@ def spool(path: Path, attempt_id: str) -> dict[str, Any]:
 async def _settle(held: Held, engine: Engine, exc: EngineError) -> None:
     """What an engine's error means for the job."""
     made = held.claim.job.attempts_made
+    if exc.code == "fal_balance":
+        await sync_to_async(alarms.cloud_credit_low)(exc.message)
     try:
         if isinstance(exc, EngineUnavailable):
             held.unavailable = True

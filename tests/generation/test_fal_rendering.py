@@ -21,6 +21,8 @@ from generation.models import Attempt, Status, VideoJob, VideoModel
 from generation.services import claims, handing_over, held, jobs
 from generation.services.dispatch import Dispatcher, _passed_deadline
 from generation.services.held import Held
+from gpu.errors import CapReached
+from gpu.services import cloud_credit
 from tests import factories
 from tests.generation.fal_driver import QUICK, hosts_of
 from tests.generation.test_rendering import has, work_off_queue
@@ -173,6 +175,21 @@ def test_a_billed_answer_without_a_video_is_not_tried_again(person: User, fal: F
 
     job.refresh_from_db()
     assert (job.error_code, len(fal.calls("submit"))) == ("result_host", 1)
+
+
+def test_an_empty_account_refuses_cloud_videos_until_a_call_is_taken_again(person: User, fal: FalSimulator) -> None:
+    fal.fail("submit", "403_balance")
+    refused, later = cloud_job(person), cloud_job(person)
+    VideoJob.objects.filter(pk=later.pk).update(next_attempt_at=timezone.now() + timedelta(hours=1))
+    dispatch(has(refused, Status.FAILED))
+    refused.refresh_from_db()
+    assert refused.error_code == "fal_balance"
+    with pytest.raises(CapReached):
+        cloud_credit.check()
+
+    VideoJob.objects.filter(pk=later.pk).update(next_attempt_at=None)
+    dispatch(has(later, Status.SUCCEEDED))
+    cloud_credit.check()
 
 
 def test_a_full_account_queue_costs_the_job_no_try(person: User, fal: FalSimulator) -> None:
