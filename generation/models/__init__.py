@@ -13,14 +13,23 @@ from generation.models.jobs import (
 )
 from generation.models.notices import Delivery, DeliveryTry, Notice, WebhookEndpoint
 from generation.models.people import ApiToken, Heartbeat, IdempotencyKey, Preferences, Preset
+from generation.models.rights import AuditEntry, Blocked, Erasure, Fingerprint, Report
+from generation.models.studio import Batch, Clip, ClipPart, ShareLink, Tag
 
 __all__ = [
     "TERMINAL",
     "UNFINISHED",
     "ApiToken",
     "Attempt",
+    "AuditEntry",
+    "Batch",
+    "Blocked",
+    "Clip",
+    "ClipPart",
     "Delivery",
     "DeliveryTry",
+    "Erasure",
+    "Fingerprint",
     "Heartbeat",
     "IdempotencyKey",
     "Notice",
@@ -30,8 +39,11 @@ __all__ = [
     "PriceUnit",
     "Provider",
     "Rating",
+    "Report",
+    "ShareLink",
     "SourceImage",
     "Status",
+    "Tag",
     "VideoJob",
     "VideoJobQuerySet",
     "VideoModel",

@@ -86,6 +86,8 @@ class VideoModel(models.Model):
         null=True, blank=True, help_text="About how much of a prompt the model reads."
     )
 
+    takes_end_image = models.BooleanField(default=False, help_text="It can be given the picture to end with.")
+
     sizes = models.JSONField(default=list, help_text='Offered sizes, the default first: ["832x480", "480x832"].')
     min_side = models.PositiveIntegerField(default=256)
     max_side = models.PositiveIntegerField(default=1280)

@@ -1,5 +1,6 @@
 """What people ask for: pictures, videos, and every try to make one."""
 
+import time
 import uuid
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -29,6 +30,20 @@ class SourceImage(models.Model):
     size_bytes = models.PositiveIntegerField(editable=False)
     name = models.CharField(max_length=120, blank=True, help_text="As the person called it; only ever shown as text.")
     created_at = models.DateTimeField(default=timezone.now, editable=False)
+    rights_version = models.CharField(
+        max_length=16, blank=True, help_text="Version of the rights statement that was last confirmed for it."
+    )
+    rights_confirmed_at = models.DateTimeField(null=True, blank=True)
+    from_job = models.ForeignKey(
+        "VideoJob",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="frames_taken",
+        help_text="Of whose video it is a frame.",
+    )
+    from_frame = models.PositiveIntegerField(null=True, blank=True, help_text="Which frame, from 0.")
+    hidden_at = models.DateTimeField(null=True, blank=True, help_text="After a report, or a takedown.")
 
     class Meta:
         ordering = ["-created_at"]
@@ -49,6 +64,11 @@ class Status(models.TextChoices):
 
 TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 UNFINISHED = (Status.QUEUED, Status.RENDERING, Status.STORING)
+
+
+def rank_of_now() -> int:
+    """The place at the end of any queue: microseconds since 1970."""
+    return time.time_ns() // 1000
 
 
 class VideoJobQuerySet(models.QuerySet["VideoJob"]):
@@ -83,6 +103,24 @@ class VideoJob(models.Model):
     image = models.ForeignKey(SourceImage, models.SET_NULL, null=True, blank=True, related_name="jobs")
     image_url = models.CharField(max_length=2048, blank=True, help_text="Fetched by a worker when there is no image.")
     parent = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="variants")
+    batch = models.ForeignKey("Batch", models.SET_NULL, null=True, blank=True, related_name="jobs")
+    continues = models.ForeignKey(
+        "self",
+        models.SET_NULL,
+        null=True,
+        blank=True,
+        related_name="continuations",
+        help_text="Whose frame it starts with.",
+    )
+    continues_frame = models.PositiveIntegerField(
+        null=True, blank=True, help_text="Which frame of that video, from 0; empty: the last one."
+    )
+    end_image = models.ForeignKey(
+        SourceImage, models.SET_NULL, null=True, blank=True, related_name="jobs_that_end_with_it"
+    )
+    interpolate = models.PositiveSmallIntegerField(
+        default=1, help_text="So many times the frames, by SwarmUI's frame interpolation; the speed rises with them."
+    )
 
     prompt = models.TextField()
     negative_prompt = models.TextField(blank=True)
@@ -100,6 +138,14 @@ class VideoJob(models.Model):
         max_length=16, blank=True, help_text="Version of the rights statement that the person confirmed."
     )
     rights_confirmed_at = models.DateTimeField(null=True, blank=True)
+    visible_label = models.BooleanField(
+        default=False, help_text="A label that says what made it is drawn into the video."
+    )
+
+    # --- what its person keeps with it ------------------------------------------------------------------------------
+    alt_text = models.CharField(max_length=500, blank=True, help_text="What the video shows, for who cannot see it.")
+    favourite_at = models.DateTimeField(null=True, blank=True)
+    tags = models.ManyToManyField("Tag", blank=True, related_name="jobs")
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     phase = models.CharField(max_length=24, blank=True)
@@ -127,6 +173,12 @@ class VideoJob(models.Model):
     )
     cost_is_final = models.BooleanField(default=True, help_text="Off while the machine that made it still runs.")
 
+    rank = models.BigIntegerField(default=rank_of_now, help_text="Place in its owner's own queue: lower goes first.")
+    cancel_at = models.DateTimeField(
+        null=True,
+        blank=True,
+        help_text="When the cancel that its person asked for takes effect; empty again after undo.",
+    )
     attempts_made = models.PositiveSmallIntegerField(default=0)
     next_attempt_at = models.DateTimeField(null=True, blank=True)
     lease_owner = models.CharField(max_length=80, blank=True)
@@ -138,6 +190,9 @@ class VideoJob(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    hidden_at = models.DateTimeField(
+        null=True, blank=True, help_text="After a report, or a takedown: nobody sees the files."
+    )
 
     video_key = models.CharField(max_length=200, blank=True)
     poster_key = models.CharField(max_length=200, blank=True)
@@ -155,6 +210,11 @@ class VideoJob(models.Model):
             models.Index(fields=["owner", "status"], name="job_owner_status"),
             models.Index(fields=["lease_token"], name="job_lease", condition=~Q(lease_token="")),
             models.Index(fields=["finished_at"], name="job_cost_open", condition=Q(cost_is_final=False)),
+            models.Index(fields=["cancel_at"], name="job_cancel_due", condition=Q(cancel_at__isnull=False)),
+            models.Index(fields=["deleted_at"], name="job_deleted", condition=Q(deleted_at__isnull=False)),
+            models.Index(
+                fields=["owner", "favourite_at"], name="job_favourite", condition=Q(favourite_at__isnull=False)
+            ),
         ]
         constraints = [
             models.CheckConstraint(

@@ -91,6 +91,13 @@ class Preferences(models.Model):
     rule = models.CharField(max_length=16, choices=Rule.choices, default=Rule.ASK)
     mail = models.CharField(max_length=16, choices=Mail.choices, default=Mail.HOURLY)
     mailed_at = models.DateTimeField(null=True, blank=True)
+    queue_paused_at = models.DateTimeField(
+        null=True, blank=True, help_text="Nothing of theirs is started until it is empty."
+    )
+    visible_label = models.BooleanField(
+        default=False, help_text="Draw a label into new videos that says what made them."
+    )
+    language = models.CharField(max_length=8, blank=True, help_text="Of mails; empty: the site's own.")
 
     class Meta:
         verbose_name_plural = "preferences"

@@ -74,6 +74,7 @@ class Instance(models.Model):
     reason = models.CharField(max_length=300, blank=True, help_text="Why it was rented.")
     end_reason = models.CharField(max_length=300, blank=True, help_text="Why it ends.")
     trouble = models.CharField(max_length=300, blank=True, help_text="What is wrong now, for people.")
+    features = models.JSONField(default=list, blank=True, help_text="What its SwarmUI says that it can do besides.")
     vast_status = models.CharField(max_length=40, blank=True)
 
     usd_per_hour = models.DecimalField(
