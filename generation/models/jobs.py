@@ -15,6 +15,8 @@ from generation.models.catalogue import Provider, VideoModel
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
+    from generation.models.studio import Tag
+
 
 class SourceImage(models.Model):
     """A person's picture as we keep it: decoded, oriented, stripped and encoded again by us."""
@@ -145,7 +147,7 @@ class VideoJob(models.Model):
     # --- what its person keeps with it ------------------------------------------------------------------------------
     alt_text = models.CharField(max_length=500, blank=True, help_text="What the video shows, for who cannot see it.")
     favourite_at = models.DateTimeField(null=True, blank=True)
-    tags = models.ManyToManyField("Tag", blank=True, related_name="jobs")
+    tags: "models.ManyToManyField[Tag, Any]" = models.ManyToManyField("Tag", blank=True, related_name="jobs")
 
     status = models.CharField(max_length=16, choices=Status.choices, default=Status.QUEUED)
     phase = models.CharField(max_length=24, blank=True)
