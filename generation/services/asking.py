@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from generation.errors import BadSetting
-from generation.models import SourceImage, VideoModel
+from generation.models import Batch, SourceImage, VideoJob, VideoModel
 
 # Fits SwarmUI's 63 bits with room for its own +42 and +43, and a JSON number in every language.
 MAX_SEED = 2**53 - 1
@@ -36,6 +36,12 @@ class JobRequest:
     cfg_scale: float | None = None
     seed: int = -1
     rights_version: str = ""  # of the rights statement that the person confirmed with this request
+    end_image: SourceImage | None = None
+    interpolate: int = 1  # so many times the frames, at so many times the speed
+    continues: VideoJob | None = None  # whose frame the picture is
+    continues_frame: int | None = None  # which one, from 0; None: the last
+    visible_label: bool = False
+    batch: Batch | None = None
 
 
 @dataclass(frozen=True, slots=True)

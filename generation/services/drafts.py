@@ -5,12 +5,13 @@ from decimal import Decimal
 
 from django.contrib.auth.models import User
 
-from generation.errors import BadSetting, EngineNotConfigured
+from generation.errors import EngineNotConfigured
 from generation.models import Provider, VideoJob, VideoModel
 from generation.services import history
 from generation.services.fitting import fitted, nearest_taken
 from generation.services.jobs import JobRequest, choose_model
 from generation.services.options import Option, Scene, option
+from generation.services.repeating import request_of
 from generation.services.rules import Rule, best, rule_of, submit_by_rule
 from i2v_site.errors import DomainError
 
@@ -66,23 +67,14 @@ def final_request(job: VideoJob, model: VideoModel, *, steps: int | None = None)
 
 
 def _wish(job: VideoJob) -> JobRequest:
-    image_url = job.image_url if job.image is None else ""
-    if job.image is None and not image_url:
-        raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
-    return JobRequest(
-        prompt=job.prompt,
-        model=job.model.slug,
-        image=job.image,
-        image_url=image_url,
+    return replace(
+        request_of(job),
         # The preview has none of its own: the target's default is what its draft left open.
         negative_prompt=job.negative_prompt or None,
         size=f"{job.width}x{job.height}" if job.width and job.height else job.size,
-        focus_x=job.focus_x,
-        focus_y=job.focus_y,
-        num_frames=job.frames,
-        fps=job.fps,
-        seed=job.seed,
-        rights_version=job.rights_version,
+        steps=None,
+        cfg_scale=None,
+        batch=None,
     )
 
 

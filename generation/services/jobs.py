@@ -1,5 +1,6 @@
 """Asking for a video, and changing one's mind."""
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -23,6 +24,7 @@ from generation.services.asking import (
 )
 from generation.services.estimate import estimate_for
 from generation.services.prices import runs_in_the_cloud
+from generation.services.repeating import request_of
 from gpu.services import outlook
 from i2v_site import queue
 from i2v_site.crashpoints import crashpoint
@@ -83,6 +85,12 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
         steps=chosen.steps,
         cfg_scale=chosen.cfg_scale,
         seed=chosen.seed,
+        batch=request.batch,
+        continues=request.continues,
+        continues_frame=request.continues_frame,
+        end_image=request.end_image,
+        interpolate=request.interpolate,
+        visible_label=request.visible_label,
         rights_version=request.rights_version,
         rights_confirmed_at=_rights_confirmed_at(request, parent),
         estimate=foretold.as_json(),
@@ -173,25 +181,9 @@ def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
     """
     if not new_seed and not job.is_over:
         raise NotOver("This job has not ended yet. Cancel it first, or ask for another with a new seed.")
-    image_url = job.image_url if job.image is None else ""
-    if job.image is None and not image_url:
-        raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
-    request = JobRequest(
-        prompt=job.prompt,
-        model=job.model.slug,
-        image=job.image,
-        image_url=image_url,
-        negative_prompt=job.negative_prompt,
-        size=job.size,
-        focus_x=job.focus_x,
-        focus_y=job.focus_y,
-        num_frames=job.frames,
-        fps=job.fps,
-        steps=job.steps,
-        cfg_scale=job.cfg_scale,
-        seed=-1 if new_seed else job.seed,
-        rights_version=job.rights_version,
-    )
+    request = request_of(job)
+    if new_seed:
+        request = replace(request, seed=-1)
     return submit_job(owner=job.owner, request=request, parent=job)
 
 

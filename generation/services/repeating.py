@@ -1,0 +1,34 @@
+"""A job as the request that it was made from, to ask for it again."""
+
+from generation.errors import BadSetting
+from generation.models import VideoJob
+from generation.services.asking import JobRequest
+
+
+def request_of(job: VideoJob) -> JobRequest:
+    """Everything that was asked for `job`, with the seed really used. Raises BadSetting when its picture is gone."""
+    image_url = job.image_url if job.image is None else ""
+    if job.image is None and not image_url:
+        raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
+    return JobRequest(
+        prompt=job.prompt,
+        model=job.model.slug,
+        image=job.image,
+        image_url=image_url,
+        negative_prompt=job.negative_prompt,
+        size=job.size,
+        focus_x=job.focus_x,
+        focus_y=job.focus_y,
+        num_frames=job.frames,
+        fps=job.fps,
+        steps=job.steps,
+        cfg_scale=job.cfg_scale,
+        seed=job.seed,
+        rights_version=job.rights_version,
+        end_image=job.end_image,
+        interpolate=job.interpolate,
+        continues=job.continues,
+        continues_frame=job.continues_frame,
+        visible_label=job.visible_label,
+        batch=job.batch,
+    )
