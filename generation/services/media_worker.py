@@ -10,11 +10,12 @@ import math
 import os
 import sys
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from generation.limits import die_with_parent, limit_resources
+from generation.services.looks import look_of_frame, spread
 
 MEMORY_BYTES = 3 * 1024**3
 CPU_SECONDS = 240
@@ -42,6 +43,7 @@ class Facts:
     frames: int
     fps: float
     duration_s: float
+    looks: list[str] = field(default_factory=list)  # of frames spread over the video (generation.services.looks)
 
 
 class Refused(Exception):
@@ -88,7 +90,7 @@ def _inspect(container: Any, order: Order) -> Facts:
         raise Refused("bad_rate", "The video has no usable frame rate.")
     size = (stream.codec_context.width, stream.codec_context.height)
     loop = _Loop(order.loop, size, fps) if order.loop else None
-    count = 0
+    count, looks = 0, []
     for frame in _decoded(container, stream):
         count += 1
         if count > order.max_frames or count / fps > order.max_seconds:
@@ -97,13 +99,21 @@ def _inspect(container: Any, order: Order) -> Facts:
             raise Refused("damaged", "The video changes its size on the way.")
         if count == 1 and order.poster:
             _save_poster(frame, order.poster)
+        looks.append(look_of_frame(frame))
         if loop:
             loop.add(frame, count - 1)
     if count == 0:
         raise Refused("damaged", "The video has no frames.")
     if loop:
         loop.close()
-    return Facts(width=size[0], height=size[1], frames=count, fps=float(fps), duration_s=float(count / fps))
+    return Facts(
+        width=size[0],
+        height=size[1],
+        frames=count,
+        fps=float(fps),
+        duration_s=float(count / fps),
+        looks=spread(looks),
+    )
 
 
 def _checked_stream(container: Any) -> Any:

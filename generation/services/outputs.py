@@ -24,7 +24,7 @@ from django.utils import timezone
 from generation import providers
 from generation.engines.base import EngineError, EngineRefused
 from generation.models import TERMINAL, Attempt, Status, VideoJob
-from generation.services import claims, jobs, media, provenance, settling, shares
+from generation.services import claims, fingerprints, jobs, media, provenance, settling, shares
 from generation.services.drift import drift_of
 from generation.services.estimate import reference_seconds
 from generation.services.history import busy_seconds
@@ -252,6 +252,9 @@ def _succeed(work: _Work, fetched: _Fetched, facts: media.VideoFacts, keys: list
             engine_metadata=attempt.engine_metadata,
             drift=list(dict.fromkeys([*attempt.drift, *found])),
             cost_usd=price.direct_usd,
+        )
+        fingerprints.remember(
+            key=video, path=work.video, sha256=fetched.sha256, job=work.attempt.job, looks=facts.looks
         )
     if seconds:
         usage.remember_video(attempt.endpoint, reference_seconds=reference_seconds(attempt.job, seconds))

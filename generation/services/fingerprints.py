@@ -1,0 +1,61 @@
+"""By what our files are known again: the exact file by its digest, a copy in another encoding by its looks.
+
+Videos that were stored before there were fingerprints have none; nothing is worked out for them later.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from generation.models import Clip, Fingerprint, VideoJob
+from generation.services import looks as seen
+from generation.services import media
+
+# Of 64 bits: what another size and another encoding of the same picture change.
+NEAR = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """A file of ours that looks like another; `distance` is 0 to NEAR bits."""
+
+    fingerprint: Fingerprint
+    distance: float
+
+
+def remember(
+    *,
+    key: str,
+    path: Path,
+    sha256: str,
+    job: VideoJob | None = None,
+    clip: Clip | None = None,
+    looks: Sequence[str] | None = None,
+) -> Fingerprint:
+    """Note by what the stored file `key` is known again; `looks` is worked out from `path` when it is not given.
+
+    Safe to call twice. Without `looks` it decodes the file, so call it outside of a transaction.
+    """
+    found = looks_of(path) if looks is None else list(looks)
+    values = {"sha256": sha256, "looks": found, "job": job, "clip": clip}
+    return Fingerprint.objects.update_or_create(key=key, defaults=values)[0]
+
+
+def looks_of(path: Path) -> list[str]:
+    """Of an MP4, decoded in the limited process; [] for another file, which is then known by its digest alone."""
+    try:
+        return media.check_video(path).looks
+    except media.NotAVideo:
+        return []
+
+
+def similar(looks: Sequence[str], limit: int = 20) -> list[Alike]:
+    """Files of ours that look like this, the nearest first. Reads all fingerprints: about a second per 100,000."""
+    near: list[tuple[float, int]] = []
+    if any(map(seen.is_telling, looks)):
+        for pk, theirs in Fingerprint.objects.order_by().values_list("pk", "looks").iterator(chunk_size=2000):
+            if (distance := seen.distance(looks, theirs)) <= NEAR:
+                near.append((distance, pk))
+    best = sorted(near)[:limit]
+    rows = Fingerprint.objects.select_related("job__model", "clip").in_bulk([pk for _, pk in best])
+    return [Alike(rows[pk], distance) for distance, pk in best if pk in rows]
