@@ -8,10 +8,11 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import transaction
+from django.db.models import F
 from django.utils import timezone
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
-from generation.models import Provider, Rating, Status, VideoJob, VideoModel
+from generation.models import Batch, Provider, Rating, Status, VideoJob, VideoModel
 from generation.services import settling
 from generation.services.asking import (
     MAX_SEED,
@@ -184,7 +185,11 @@ def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
     request = request_of(job)
     if new_seed:
         request = replace(request, seed=-1)
-    return submit_job(owner=job.owner, request=request, parent=job)
+    with transaction.atomic():
+        again = submit_job(owner=job.owner, request=request, parent=job)
+        if again.batch_id and again.reserved_usd:
+            Batch.objects.filter(pk=again.batch_id).update(promised_usd=F("promised_usd") + again.reserved_usd)
+    return again
 
 
 def delete_job(*, job: VideoJob) -> None:
