@@ -57,6 +57,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "i2v_site.compress.TextGZipMiddleware",
     "csp.middleware.CSPMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
@@ -285,8 +286,19 @@ RESULT_MAX_BYTES = env.number("RESULT_MAX_MB", 512, least=1) * 1024 * 1024
 PROVENANCE = env.flag("PROVENANCE", True)
 PROVENANCE_KEY = env.text("PROVENANCE_KEY")
 PROVENANCE_CERT = env.text("PROVENANCE_CERT")
+# Words drawn into videos that say what made them: never, as each person wants it, or into every video.
+VISIBLE_LABEL = env.text("VISIBLE_LABEL", "optional")
+if VISIBLE_LABEL not in ("off", "optional", "always"):
+    raise ImproperlyConfigured("VISIBLE_LABEL must be off, optional or always.")
 if bool(PROVENANCE_KEY) != bool(PROVENANCE_CERT):
     raise ImproperlyConfigured("PROVENANCE_KEY_FILE and PROVENANCE_CERT_FILE are needed together, or neither.")
+
+# Callables that judge prompts, pictures and videos (generation.services.verdicts). One that fails, or answers nothing
+# within CONTENT_CHECK_SECONDS, blocks.
+CONTENT_CHECKS = env.words("CONTENT_CHECKS", ["generation.services.content_rules.word_rule"])
+CONTENT_CHECK_SECONDS = env.number("CONTENT_CHECK_SECONDS", 10, least=1, most=120)
+# More words for the default check: the content of CONTENT_WORDS_FILE, like generation/services/content_words.json.
+CONTENT_WORDS = env.text("CONTENT_WORDS")
 
 # --- the cloud --------------------------------------------------------------------------------------------------------
 # Without a key no video is sent to fal.ai and nothing is paid there.
@@ -349,6 +361,7 @@ CONTENT_SECURITY_POLICY = {
         "frame-ancestors": [NONE],
         "base-uri": [NONE],
         "manifest-src": [SELF],
+        "worker-src": [SELF],
     }
 }
 if S3_BUCKET and (_endpoint := env.url("S3_ENDPOINT_URL")):
@@ -371,6 +384,10 @@ if PRODUCTION:
 # --- the rest ---------------------------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
 LANGUAGES = [("en", "English"), ("de", "Deutsch")]
+LANGUAGE_COOKIE_AGE = 31_536_000
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SECURE = PRODUCTION
 LOCALE_PATHS = [BASE_DIR / "i2v_site" / "locale"]
 TIME_ZONE = "UTC"
 USE_TZ = True

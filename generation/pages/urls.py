@@ -1,26 +1,23 @@
 from django.urls import include, path
 
-from generation.pages import account, create, files, fleet, gpu, spend, staff_spend, views
+from generation.pages import account, deleting, files, fleet, gpu, spend, staff_spend, views
 
 urlpatterns = [
-    path("", create.create, name="create"),
-    path("create/settings", create.settings_fields, name="create_settings"),
-    path("create/estimate", create.estimate, name="create_estimate"),
-    path("create/preset", create.save_preset, name="save_preset"),
+    path("", include("generation.pages.create_urls")),
     path("favicon.ico", views.favicon),
+    path("", include("generation.pages.shell_urls")),
     path("", include("generation.pages.queue_urls")),
     path("", include("generation.pages.batch_urls")),
     path("", include("generation.pages.clip_urls")),
     path("", include("generation.pages.share_urls")),
     path("", include("generation.pages.library_urls")),
     path("", include("generation.pages.rights_urls")),
-    path("library", views.library, name="library"),
-    path("library/live", views.library_live, name="library_live"),
     path("jobs/<uuid:pk>", views.job, name="job"),
     path("jobs/<uuid:pk>/live", views.job_live, name="job_live"),
     path("jobs/<uuid:pk>/cancel", views.cancel, name="job_cancel"),
     path("jobs/<uuid:pk>/retry", views.retry, name="job_retry"),
-    path("jobs/<uuid:pk>/delete", views.delete, name="job_delete"),
+    path("jobs/<uuid:pk>/delete", deleting.delete, name="job_delete"),
+    path("jobs/restore", deleting.restore, name="jobs_restore"),
     path("jobs/<uuid:pk>/preset", views.job_preset, name="job_preset"),
     path("jobs/<uuid:pk>/final/<slug:model>", views.final, name="job_final"),
     path("jobs/<uuid:pk>/<str:kind>", views.media, name="job_media"),

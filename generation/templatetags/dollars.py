@@ -3,10 +3,11 @@
 from decimal import ROUND_HALF_UP, Decimal
 
 from django import template
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
 
 register = template.Library()
 CENTS, PARTS = Decimal("0.01"), Decimal("0.0001")
-LEAST = "<$0.0001"
 
 
 @register.filter
@@ -16,11 +17,17 @@ def dollars(usd: Decimal | float | None) -> str:
         return ""
     exact = Decimal(str(usd))
     size = abs(exact)
-    sign = "-" if exact < 0 else ""
     if not size:
-        return "$0.00"
+        return in_dollars(Decimal("0.00"))
     if size < PARTS / 2:
-        return LEAST if exact > 0 else "-" + LEAST.removeprefix("<")
+        return _("<%(usd)s") % {"usd": in_dollars(PARTS)} if exact > 0 else in_dollars(-PARTS)
     # What rounds up to a dollar is written as one.
     small = size.quantize(PARTS, ROUND_HALF_UP) < 1
-    return f"{sign}${size.quantize(PARTS if small else CENTS, ROUND_HALF_UP):,f}"
+    return in_dollars(exact.quantize(PARTS if small else CENTS, ROUND_HALF_UP))
+
+
+def in_dollars(usd: Decimal) -> str:
+    """ "$1,234.50", or as the language writes it ("1.234,50 $"); with as many places as `usd` has."""
+    places = -int(usd.as_tuple().exponent)
+    amount = number_format(abs(usd), places, use_l10n=True, force_grouping=True)
+    return (_("-$%(amount)s") if usd < 0 else _("$%(amount)s")) % {"amount": amount}

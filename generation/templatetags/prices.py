@@ -5,10 +5,13 @@ from decimal import ROUND_HALF_UP, ROUND_UP, Decimal
 from typing import Any
 
 from django import template
+from django.utils.translation import gettext as _
+
+from generation.templatetags.dollars import in_dollars
+from generation.templatetags.words import in_hours, short
 
 register = template.Library()
 CENT = Decimal("0.01")
-LESS = "less than $0.01"
 
 
 @register.filter
@@ -17,7 +20,7 @@ def cents(usd: Decimal | float | None, rounding: str = ROUND_HALF_UP) -> str:
     size = abs(Decimal(str(usd or 0)))
     if not size:
         return ""
-    return LESS if size < CENT else f"${size.quantize(CENT, rounding):,f}"
+    return _("less than $0.01") if size < CENT else in_dollars(size.quantize(CENT, rounding))
 
 
 @register.filter
@@ -26,9 +29,9 @@ def exact(usd: Decimal | float | None) -> str:
     amount = Decimal(str(usd or 0))
     parts = amount.quantize(Decimal("0.0001"), ROUND_HALF_UP)
     if amount and not parts:
-        return "less than $0.0001"
+        return _("less than $0.0001")
     whole = parts.quantize(CENT)
-    return f"${whole if whole == parts or parts >= 1 else parts:,f}"
+    return in_dollars(whole if whole == parts or parts >= 1 else parts)
 
 
 @register.filter
@@ -37,9 +40,11 @@ def price(found: Any) -> str:
     if not found:
         return ""
     if not _of(found, "usd_high"):
-        return str(_of(found, "paid_for") or "free")
+        return _(str(_of(found, "paid_for") or "free"))
     usual, most = usual_price(found), cents(_of(found, "usd_high"), ROUND_UP)
-    return usual if usual.removeprefix("about ") == most else f"{usual}, up to {most}"
+    if most in (cents(_of(found, "usd")), usual):
+        return usual
+    return _("%(usual)s, up to %(most)s") % {"usual": usual, "most": most}
 
 
 @register.filter
@@ -49,8 +54,9 @@ def usual_price(found: Any) -> str:
         return ""
     if _of(found, "usd_basis") == "price":
         return cents(_of(found, "usd_high"), ROUND_UP)
-    text = cents(_of(found, "usd")) or LESS
-    return text if text == LESS else f"about {text}"
+    if Decimal(str(_of(found, "usd") or 0)) < CENT:
+        return _("less than $0.01")
+    return _("about %(price)s") % {"price": cents(_of(found, "usd"))}
 
 
 @register.filter
@@ -58,14 +64,9 @@ def roughly(seconds: float | None) -> str:
     """ "4 s", "45 s", "6 min", "1 h 10 min"; nothing for None."""
     if seconds is None:
         return ""
-    if seconds < 10:
-        return f"{seconds:.1f}".removesuffix(".0") + " s"
     if seconds < 90:
-        return f"{round(seconds)} s"
-    hours, minutes = divmod(round(seconds / 60), 60)
-    if not hours:
-        return f"{minutes} min"
-    return f"{hours} h {minutes} min" if minutes else f"{hours} h"
+        return _("%(seconds)s s") % {"seconds": short(seconds) if seconds < 10 else round(seconds)}
+    return in_hours(round(seconds / 60))
 
 
 def _of(found: Any, name: str) -> Any:

@@ -20,19 +20,26 @@ document.addEventListener("htmx:load", (event) => {
 });
 
 // --- words -------------------------------------------------------------------------------------------------
+const inNumbers = (number, digits = 0) => number.toLocaleString(document.documentElement.lang, { maximumFractionDigits: digits });
+
 export function duration(seconds) {
-  if (seconds < 10) return `${seconds.toFixed(1).replace(/\.0$/, "")} s`;
+  if (seconds < 10) return format(gettext("%(seconds)s s"), { seconds: inNumbers(seconds, 1) });
   const whole = Math.round(seconds);
-  if (whole < 60) return `${whole} s`;
-  const minutes = Math.floor(whole / 60);
-  if (minutes < 60) return whole % 60 ? `${minutes} min ${whole % 60} s` : `${minutes} min`;
-  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+  if (whole < 60) return format(gettext("%(seconds)s s"), { seconds: whole });
+  const minutes = Math.floor(whole / 60), rest = whole % 60;
+  if (minutes < 60 && !rest) return format(gettext("%(minutes)s min"), { minutes });
+  if (minutes < 60) return format(gettext("%(minutes)s min %(seconds)s s"), { minutes, seconds: rest });
+  return format(gettext("%(hours)s h %(minutes)s min"), { hours: Math.floor(minutes / 60), minutes: minutes % 60 });
 }
 
+// English has four endings; other languages translate all four alike.
+const ORDINALS = {
+  one: gettext("%(number)sst in line"), two: gettext("%(number)snd in line"), few: gettext("%(number)srd in line"), other: gettext("%(number)sth in line"),
+};
+const ending = new Intl.PluralRules("en", { type: "ordinal" });
+
 export function inLine(position) {
-  if (position === 1) return "Next in line";
-  const teen = position % 100 >= 10 && position % 100 <= 20;
-  return `${position}${teen ? "th" : { 1: "st", 2: "nd", 3: "rd" }[position % 10] || "th"} in line`;
+  return position === 1 ? gettext("Next in line") : format(ORDINALS[ending.select(position)], { number: position });
 }
 
 let said = "";

@@ -1,5 +1,5 @@
 // What every page gains with scripts.
-import { $, $$, announce, calm, onNew } from "./core.js";
+import { $, $$, announce, calm, gettext, onNew } from "./core.js";
 
 onNew((root) => {
   $$("[data-copy]", root).forEach((button) => { button.hidden = !navigator.clipboard; });
@@ -29,7 +29,7 @@ function localTime(time) {
   const clock = { hour: "numeric", minute: "2-digit" };
   const style = { day, clock }[time.dataset.time] || { ...day, ...clock };
   time.title = date.toString();
-  time.textContent = new Intl.DateTimeFormat(undefined, style).format(date);
+  time.textContent = new Intl.DateTimeFormat(document.documentElement.lang, style).format(date);
 }
 
 document.addEventListener("click", (event) => {
@@ -47,8 +47,8 @@ async function copyText(button) {
   const label = button.textContent;
   try {
     await navigator.clipboard.writeText($(button.dataset.copy).textContent.trim());
-    button.textContent = "Copied";
-    announce("Copied");
+    button.textContent = gettext("Copied");
+    announce(gettext("Copied"));
     setTimeout(() => { button.textContent = label; }, 2000);
   } catch {
     getSelection().selectAllChildren($(button.dataset.copy));
@@ -82,7 +82,7 @@ function ask(form) {
   const dialog = $("#confirm");
   $("#confirm-title").textContent = form.dataset.confirm;
   $("#confirm-text").textContent = form.dataset.confirmText || "";
-  $("#confirm-yes").textContent = form.dataset.confirmYes || "Yes";
+  $("#confirm-yes").textContent = form.dataset.confirmYes || gettext("Yes");
   dialog.returnValue = "";
   dialog.addEventListener("close", () => {
     if (dialog.returnValue !== "yes") return;
@@ -120,5 +120,8 @@ document.addEventListener("htmx:afterSwap", (event) => {
 document.addEventListener("allauth.error", (event) => {
   event.preventDefault();
   const place = $("#key-error");
-  if (place) { place.hidden = false; place.textContent = "That did not work. The key was not used, or this browser does not support it."; }
+  if (place) { place.hidden = false; place.textContent = gettext("That did not work. The key was not used, or this browser does not support it."); }
 });
+
+// --- installed, and without a network ---------------------------------------------------------------------------
+addEventListener("load", () => navigator.serviceWorker?.register("/sw.js").catch(() => {}));  // a luxury, never a fault
