@@ -104,3 +104,10 @@ class WebhookIsOff(DomainError):
 
     code = "webhook_is_off"
     status = 409
+
+
+class TooLateToRestore(DomainError):
+    """The files of a deleted video are being deleted."""
+
+    code = "too_late"
+    status = 409

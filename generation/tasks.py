@@ -1,6 +1,6 @@
 """django-q entry points: ids in, one service call each. Their dotted paths are a stored format."""
 
-from generation.services import forgetting, intake, mails, outputs, pulse, sweeping, webhooks
+from generation.services import deleting, forgetting, intake, mails, outputs, pulse, sweeping, webhooks
 
 
 def heartbeat() -> None:
@@ -17,7 +17,7 @@ def store_result(attempt_id: str) -> None:
 
 
 def purge_job(job_id: str) -> None:
-    outputs.purge_job(job_id=job_id)
+    deleting.purge_job(job_id=job_id)
 
 
 def sweep() -> None:

@@ -11,7 +11,8 @@ from django.utils.html import format_html
 
 from generation.admin.rows import NOTHING, ReadOnly, row_link, thumbnail
 from generation.models import Attempt, Heartbeat, VideoJob
-from generation.services.jobs import cancel_job, delete_job, retry_job
+from generation.services.deleting import delete_job
+from generation.services.jobs import cancel_job, retry_job
 from generation.services.links import link
 from i2v_site.errors import DomainError
 

@@ -70,6 +70,7 @@ class JobAnswer(serializers.Serializer[Any]):
     reserved_usd = serializers.FloatField(help_text="What was set aside at the submit; never is more charged.")
     estimate = Foretold(allow_null=True, help_text="What was foretold at the submit, without the wait.")
     chosen_because = serializers.CharField(help_text="The rule that chose the model; empty when it was named.")
+    alt_text = serializers.CharField(help_text="What the video shows, for people who cannot see it.")
     parent_id = serializers.UUIDField(allow_null=True, help_text="The job that this one repeats or finishes.")
     prompt_used = serializers.CharField(allow_null=True, help_text="When the provider has changed the prompt.")
     drift = serializers.ListField(child=serializers.CharField(), help_text="What was asked for and not followed.")

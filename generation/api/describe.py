@@ -61,6 +61,7 @@ def _job(row: VideoJob, state: JobState) -> Answer:
         "image_url": row.image_url or None,
         **_money(row),
         "chosen_because": row.chosen_because,
+        "alt_text": row.alt_text,
         "parent_id": str(row.parent_id) if row.parent_id else None,
         "error": {"code": row.error_code, "message": row.error_message} if row.status == Status.FAILED else None,
         "created_at": moment(row.created_at),

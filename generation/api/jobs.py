@@ -23,6 +23,7 @@ from generation.api.base import (
     UserRequest,
     checked,
 )
+from generation.api.job_notes import JobNotes
 from generation.api.pagination import page
 from generation.api.serializers import (
     JobFilter,
@@ -32,7 +33,7 @@ from generation.api.serializers import (
 )
 from generation.errors import EngineNotConfigured
 from generation.models import PreviewFrame, Provider, Status, VideoJob
-from generation.services import jobs
+from generation.services import deleting, jobs
 from generation.streams import ALL_JOBS, stream_token
 from i2v_site.api import AnyAccept
 
@@ -130,7 +131,7 @@ def own_job(request: UserRequest, pk: UUID) -> VideoJob:
     return get_object_or_404(queries.jobs_of(request.user), pk=pk)
 
 
-class Job(APIView):
+class Job(JobNotes):
     @extend_schema(tags=_TAG, operation_id="get_job", summary="One job", responses=JobAnswer)
     def get(self, request: UserRequest, pk: UUID) -> Response:
         return Response(describe.job(own_job(request, pk), request))
@@ -139,11 +140,11 @@ class Job(APIView):
         tags=_TAG,
         operation_id="delete_job",
         summary="Delete a job and its files",
-        description="An unfinished one is cancelled first.",
+        description="It is gone at once, and an unfinished one is cancelled; its files go a little later, see restore.",
         responses={204: None},
     )
     def delete(self, request: UserRequest, pk: UUID) -> Response:
-        jobs.delete_job(job=own_job(request, pk))
+        deleting.delete_job(job=own_job(request, pk))
         return Response(status=204)
 
 

@@ -1,6 +1,17 @@
 from django.urls import path, register_converter
 
-from generation.api import catalogue, estimates, images, jobs, presets, spend, tokens, webhook_preferences, webhooks
+from generation.api import (
+    catalogue,
+    estimates,
+    images,
+    job_notes,
+    jobs,
+    presets,
+    spend,
+    tokens,
+    webhook_preferences,
+    webhooks,
+)
 
 # A token is called by the start of its hash, which says nothing about the token.
 register_converter(tokens.DigestStart, "digest_start")
@@ -12,6 +23,7 @@ urlpatterns = [
     path("jobs/<uuid:pk>/cancel", jobs.CancelJob.as_view(), name="api-job-cancel"),
     path("jobs/<uuid:pk>/retry", jobs.RetryJob.as_view(), name="api-job-retry"),
     path("jobs/<uuid:pk>/final", estimates.FinalOfJob.as_view(), name="api-job-final"),
+    path("jobs/<uuid:pk>/restore", job_notes.RestoreJob.as_view(), name="api-job-restore"),
     path("jobs/<uuid:pk>/preview", jobs.JobPreview.as_view(), name="api-job-preview"),
     path("jobs/<uuid:pk>/events", jobs.JobEvents.as_view(), name="api-job-events"),
     path("events", jobs.AllEvents.as_view(), name="api-events"),

@@ -192,6 +192,9 @@ class VideoJob(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deleted_at = models.DateTimeField(null=True, blank=True)
+    purge_began_at = models.DateTimeField(
+        null=True, blank=True, help_text="Since when its files go; from then on it cannot be brought back."
+    )
     hidden_at = models.DateTimeField(
         null=True, blank=True, help_text="After a report, or a takedown: nobody sees the files."
     )

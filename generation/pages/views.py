@@ -23,7 +23,7 @@ from generation.pages.forms import LibraryFilter, NameForm
 from generation.pages.http import UserRequest, ask, confirmed
 from generation.pages.job_money import money_context, offer_of
 from generation.services.drafts import is_draft, make_final
-from generation.services.jobs import cancel_job, delete_job, retry_job
+from generation.services.jobs import cancel_job, retry_job
 from generation.services.links import link
 from generation.services.presets import create_preset
 from generation.templatetags.prices import price
@@ -119,19 +119,6 @@ def final(request: UserRequest, pk: UUID, model: str) -> HttpResponse:
         messages.error(request, exc.message)
         return redirect(back)
     return redirect("job", made.pk)
-
-
-@login_required
-@require_POST
-def delete(request: UserRequest, pk: UUID) -> HttpResponse:
-    row = _own_job(request, pk)
-    if not confirmed(request):
-        text = "The video and its settings are deleted for good."
-        back = reverse("job", args=[pk])
-        return ask(request, title="Delete this video?", text=text, button="Delete", back=back)
-    delete_job(job=row)
-    messages.success(request, "The video was deleted.")
-    return redirect("library")
 
 
 @login_required

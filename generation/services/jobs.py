@@ -27,7 +27,6 @@ from generation.services.estimate import estimate_for
 from generation.services.prices import runs_in_the_cloud
 from generation.services.repeating import request_of
 from gpu.services import outlook
-from i2v_site import queue
 from i2v_site.crashpoints import crashpoint
 
 # How long a process may go on with a catalogue row that has changed.
@@ -41,7 +40,6 @@ __all__ = [
     "cancel_job",
     "check_settings",
     "choose_model",
-    "delete_job",
     "ended",
     "fail_job",
     "is_runnable",
@@ -190,16 +188,6 @@ def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
         if again.batch_id and again.reserved_usd:
             Batch.objects.filter(pk=again.batch_id).update(promised_usd=F("promised_usd") + again.reserved_usd)
     return again
-
-
-def delete_job(*, job: VideoJob) -> None:
-    """Hide a job at once; a task deletes its files, and the row when nobody works on it any more."""
-    now = timezone.now()
-    with transaction.atomic():
-        rows = VideoJob.objects.filter(pk=job.pk)
-        settling.end(rows.unfinished(), {"status": Status.CANCELLED, "finished_at": now, "message": ""})
-        if rows.filter(deleted_at=None).update(deleted_at=now, updated_at=now):
-            queue.ring("generation.tasks.purge_job", str(job.pk))
 
 
 def fail_job(*, job_id: Any, token: str, code: str, message: str) -> bool:

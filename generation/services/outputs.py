@@ -1,4 +1,4 @@
-"""From a result at the engine to a finished video in our storage, and the way back when a job is deleted."""
+"""From a result at the engine to a finished video in our storage."""
 
 import hashlib
 import logging
@@ -33,7 +33,7 @@ from generation.services.stored_files import delete_keys, keys_of_attempt, put, 
 from gpu.services import usage
 from i2v_site.crashpoints import crashpoint
 
-__all__ = ["purge_job", "store", "sweep_orphans"]
+__all__ = ["store", "sweep_orphans"]
 
 log = logging.getLogger(__name__)
 
@@ -305,25 +305,3 @@ def _fail(work: _Work, code: str, message: str) -> None:
         delete_keys([*keys_of_attempt(work.attempt.job_id, work.attempt.pk), spool_key(work.attempt.pk)])
     else:
         _let_go(work)
-
-
-def purge_job(*, job_id: str) -> None:
-    """Delete the files of a deleted job, then its row; while somebody still holds a lease on it the row stays."""
-    job = VideoJob.objects.filter(pk=job_id, status__in=TERMINAL).exclude(deleted_at=None).first()
-    if job is None:
-        return
-    for pk in job.attempts.values_list("pk", flat=True):
-        delete_keys([*keys_of_attempt(job.pk, pk), spool_key(pk)])
-    delete_keys([f"out/{job.pk}"])  # the local storage's empty folder
-    if not job.cost_is_final or shares.is_still_counted(job):
-        _erase(job)
-        return
-    # A holder that has yet to tell the engine needs the row to know what it was.
-    VideoJob.objects.filter(pk=job.pk, lease_token="").delete()
-
-
-def _erase(job: VideoJob) -> None:
-    """Leave of the job what its machine's or the provider's bill still needs: no word and no picture of its person."""
-    rows = VideoJob.objects.filter(pk=job.pk, lease_token="")
-    rows.update(prompt="", negative_prompt="", image=None, image_url="", poster_key="", loop_key="")
-    job.attempts.update(request_sent={}, engine_metadata={})

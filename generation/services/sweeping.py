@@ -9,7 +9,7 @@ from django.utils import timezone
 from django_q.models import Success
 
 from generation.models import TERMINAL, Attempt, IdempotencyKey, Status, VideoJob
-from generation.services import jobs, outputs, settling, shares
+from generation.services import deleting, jobs, outputs, settling, shares
 from i2v_site import queue
 
 TASK_ROWS_DAYS = 2
@@ -30,8 +30,8 @@ def _free() -> Q:
 
 
 def _ring_for_purges() -> None:
-    """Deleted jobs; one that is erased waits until its machine's bill is known."""
-    deleted = VideoJob.objects.exclude(deleted_at=None).filter(_free())
+    """Deleted jobs, when their grace is over; one that is erased waits until its machine's bill is known."""
+    deleted = deleting.purgeable().filter(_free())
     erased = Q(prompt="", finished_at__gt=timezone.now() - shares.BILLS_COME_WITHIN)
     for pk in deleted.exclude(erased).values_list("pk", flat=True):
         with transaction.atomic():

@@ -25,7 +25,7 @@ JOB_KEYS = {
     *("num_frames", "fps", "steps", "cfg_scale", "width", "height", "size", "seed", "image_id", "image_url"),
     *("video_url", "poster_url", "preview_url", "cost_usd", "error", "created_at", "started_at", "finished_at"),
     *("elapsed_s", "timings", "attempts", "direct_usd", "share_usd", "cost_is_final", "reserved_usd", "estimate"),
-    *("chosen_because", "parent_id", "prompt_used", "drift"),
+    *("chosen_because", "parent_id", "prompt_used", "drift", "alt_text"),
 }
 
 

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 from django.contrib.auth.models import User
 from django.utils import timezone
-from django_q.models import OrmQ
 from pytest_django import Settings
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
@@ -200,15 +199,3 @@ def test_a_retry_without_its_picture_says_so(person: User) -> None:
 
     with pytest.raises(BadSetting, match="picture"):
         jobs.retry_job(job=job)
-
-
-def test_deleting_hides_the_job_cancels_it_and_rings_for_its_files(person: User) -> None:
-    job = factories.job(person, status=Status.RENDERING)
-
-    jobs.delete_job(job=job)
-    jobs.delete_job(job=job)
-
-    job.refresh_from_db()
-    assert job.status == Status.CANCELLED
-    assert not VideoJob.objects.owned_by(person).exists()
-    assert [task.func() for task in OrmQ.objects.all()] == ["generation.tasks.purge_job"]

@@ -21,8 +21,9 @@ from pytest_django import Settings
 
 from generation.models import Attempt, Provider, SourceImage, Status, VideoJob
 from generation.services import jobs
+from generation.services.deleting import delete_job, purge_job
 from generation.services.media import check_video
-from generation.services.outputs import MAX_TRIES, purge_job, store, sweep_orphans
+from generation.services.outputs import MAX_TRIES, store, sweep_orphans
 from generation.services.stored_files import keys_of_attempt, put, stored
 from tests import factories
 from tests.generation.test_media import video
@@ -254,7 +255,7 @@ def test_a_job_deleted_just_after_its_video_was_put_leaves_no_file(
     person: User, server: Server, after_put: After
 ) -> None:
     attempt = storing(person, server=server)
-    after_put(lambda: jobs.delete_job(job=VideoJob.objects.get()))
+    after_put(lambda: delete_job(job=VideoJob.objects.get()))
     store(attempt_id=str(attempt.pk))
 
     assert job_of(attempt).status == Status.CANCELLED
@@ -405,7 +406,8 @@ def stored_job(person: User, content: bytes) -> VideoJob:
 
 def test_purging_deletes_files_and_row_of_a_deleted_job_only(person: User, content: bytes) -> None:
     kept, gone = stored_job(person, content), stored_job(person, content)
-    jobs.delete_job(job=gone)
+    delete_job(job=gone)
+    factories.end_grace()
     for job in (kept, gone, gone):
         purge_job(job_id=str(job.pk))
 
@@ -416,7 +418,8 @@ def test_purging_deletes_files_and_row_of_a_deleted_job_only(person: User, conte
 
 def test_a_deleted_job_that_is_still_held_loses_its_files_but_not_its_row(person: User, content: bytes) -> None:
     job = stored_job(person, content)
-    jobs.delete_job(job=job)
+    delete_job(job=job)
+    factories.end_grace()
     VideoJob.objects.update(lease_token="dispatcher", lease_until=timezone.now())
     purge_job(job_id=str(job.pk))
 

@@ -226,12 +226,6 @@ class TestJob:
         again = VideoJob.objects.get(parent=job)
         assert (again.seed == job.seed) is same
 
-    def test_deleting_asks_first_and_then_the_video_is_gone(self, page: Client, person: User) -> None:
-        job = finished(person)
-        assert "Delete this video?" in page.post(f"/jobs/{job.pk}/delete").content.decode()
-        page.post(f"/jobs/{job.pk}/delete", {"confirmed": "1"})
-        assert page.get(f"/jobs/{job.pk}").status_code == 404
-
     def test_the_settings_of_a_video_become_a_preset(self, page: Client, person: User) -> None:
         job = finished(person, frames=33)
         page.post(f"/jobs/{job.pk}/preset", {"name": "Mine"})

@@ -13,6 +13,7 @@ from pytest_django import Settings
 from generation.models import Attempt, Notice, PriceUnit, Provider, Rating, Status, VideoJob, VideoModel
 from generation.services import held, intake, jobs, settling, sweeping
 from generation.services.claims import Claim, Mode
+from generation.services.deleting import delete_job, purge_job
 from generation.services.held import Held
 from generation.services.jobs import JobRequest
 from generation.services.settling import Price
@@ -173,7 +174,7 @@ def cancel(job: VideoJob, person: User) -> None:
 
 
 def delete(job: VideoJob, person: User) -> None:
-    jobs.delete_job(job=job)
+    delete_job(job=job)
 
 
 def grow_old(job: VideoJob, person: User) -> None:
@@ -394,10 +395,9 @@ def test_a_held_promise_is_left_to_its_holder(job: VideoJob) -> None:
 
 
 def test_a_deleted_job_keeps_its_row_without_words_while_its_money_is_open(job: VideoJob) -> None:
-    from generation.services.outputs import purge_job
-
     item = sent(job)
-    jobs.delete_job(job=job)
+    delete_job(job=job)
+    factories.end_grace()
     VideoJob.objects.update(lease_token="")
     purge_job(job_id=str(job.pk))
     assert (fresh(job).prompt, fresh(job).image) == ("", None)

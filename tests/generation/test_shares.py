@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from generation.models import Attempt, Provider, Status, VideoJob
 from generation.services import jobs, settling, shares
-from generation.services.outputs import purge_job
+from generation.services.deleting import delete_job, purge_job
 from gpu.models import Book, Instance, InstanceState, LedgerEntry, Purse
 from tests import factories
 from tests.gpu import machine_rows
@@ -156,7 +156,8 @@ def test_a_deleted_video_counts_until_the_bill_is_in_and_keeps_no_word_of_its_pe
     person: User, machine: Instance
 ) -> None:
     gone, kept = made(person, machine, seconds=100), made(person, machine, seconds=100)
-    jobs.delete_job(job=gone)
+    delete_job(job=gone)
+    factories.end_grace()
     purge_job(job_id=str(gone.pk))
     assert (fresh(gone).prompt, fresh(gone).image) == ("", None)
     end(machine, "0.20")

@@ -16,14 +16,15 @@ import pytest
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
-from django.utils import timezone
 from pytest_django import Settings
 
-from generation.models import SourceImage, Status, VideoJob
+from generation.models import SourceImage, Status
+from generation.services.deleting import delete_job, purge_job
 from generation.services.links import link
-from generation.services.outputs import purge_job, store, sweep_orphans
+from generation.services.outputs import store, sweep_orphans
 from generation.services.stored_files import delete_keys, put, read_in_pieces, stored
 from i2v_site.s3 import PART_BYTES
+from tests import factories
 from tests.generation.test_media import video
 from tests.generation.test_outputs import job_of, storing
 
@@ -171,7 +172,8 @@ def test_a_result_is_stored_purged_and_leaves_nothing(bucket: Any, person: User,
     assert (job.status, job.video_bytes) == (Status.SUCCEEDED, len(content))
     assert bucket.Object(job.video_key).content_type == "video/mp4"
     assert {job.video_key, job.poster_key, job.loop_key} == {key for key in keys() if key.startswith("out/")}
-    VideoJob.objects.update(deleted_at=timezone.now())
+    delete_job(job=job)
+    factories.end_grace()
     purge_job(job_id=str(job.pk))
     assert [key for key in keys() if not key.startswith("in/")] == []
 
