@@ -32,6 +32,13 @@ class AlreadyOver(DomainError):
     status = 409
 
 
+class NotWaiting(DomainError):
+    """Only a video that waits has a place in its person's queue."""
+
+    code = "not_waiting"
+    status = 409
+
+
 class NotOver(DomainError):
     """Only an ended job can be retried."""
 
@@ -55,6 +62,53 @@ class PictureRefused(DomainError):
         super().__init__(message, field=field)
         if code:
             self.code = code
+
+
+class PromptBlocked(DomainError):
+    """What the prompt asks for is not made here."""
+
+    code = "prompt_blocked"
+    status = 422
+
+
+class OutputBlocked(DomainError):
+    """The finished video may not be kept."""
+
+    code = "output_blocked"
+    status = 422
+
+
+class ReportRefused(DomainError):
+    """A report that names nothing we know, or comes too often."""
+
+    code = "report_refused"
+
+
+class AlreadyDecided(DomainError):
+    """Somebody else has decided about the report."""
+
+    code = "already_decided"
+    status = 409
+
+
+class NoteMissing(DomainError):
+    """A decision without its reason."""
+
+    code = "note_missing"
+
+
+class WrongConfirmation(DomainError):
+    """The password or the typed words are not right."""
+
+    code = "wrong_confirmation"
+    status = 403
+
+
+class LastOfStaff(DomainError):
+    """Somebody must be left who can run the site."""
+
+    code = "last_of_staff"
+    status = 409
 
 
 class UnknownPicture(DomainError):
@@ -106,8 +160,88 @@ class WebhookIsOff(DomainError):
     status = 409
 
 
+class TagRefused(DomainError):
+    """No name for a tag."""
+
+    code = "invalid"
+
+
+class TagExists(DomainError):
+    code = "tag_exists"
+    status = 409
+
+
+class TooManyTags(DomainError):
+    code = "too_many_tags"
+    status = 409
+
+
+class NothingToPack(DomainError):
+    """None of the chosen videos is finished."""
+
+    code = "nothing_to_pack"
+    status = 409
+
+
+class TooMuchToPack(DomainError):
+    code = "too_much_to_pack"
+
+
+class NothingSelected(DomainError):
+    code = "nothing_selected"
+
+
+class TooManySelected(DomainError):
+    code = "too_many_selected"
+
+
 class TooLateToRestore(DomainError):
     """The files of a deleted video are being deleted."""
 
     code = "too_late"
     status = 409
+
+
+class NoVideo(DomainError):
+    """Only a finished video that may be seen has frames, and can be cut or joined."""
+
+    code = "no_video"
+    status = 409
+
+
+class FrameRefused(DomainError):
+    """There is no such frame, or it cannot be taken."""
+
+    code = "invalid"
+
+
+class ClipRefused(DomainError):
+    """What was asked for cannot be made of these videos."""
+
+    code = "invalid"
+
+
+class TooManyClips(DomainError):
+    code = "too_many_clips"
+    status = 409
+
+
+class LinkRefused(DomainError):
+    """A link that cannot be made."""
+
+    code = "link_refused"
+    status = 409
+
+
+class LinkGone(DomainError):
+    """No link to a video that works; why is not told."""
+
+    code = "not_found"
+    status = 404
+
+
+class SignInFirst(DomainError):
+    """A link for people who are signed in."""
+
+    code = "sign_in_first"
+    status = 401

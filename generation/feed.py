@@ -1,21 +1,18 @@
 """What changes about jobs, found once a second for everybody who watches and handed to those whom it concerns."""
 
 import asyncio
-import json
 import logging
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from asgiref.sync import sync_to_async
 from django.db import close_old_connections
-from django.db.models import F
+from django.utils import timezone
 
-from generation import queries
-from generation.models import VideoJob
-from generation.queries import JobState
+from generation import news
+from generation.news import MARGIN, Answer, News, Question
 from generation.streams import Watch
 
 log = logging.getLogger(__name__)
@@ -23,34 +20,45 @@ log = logging.getLogger(__name__)
 TICK_S = 1.0
 MAX_WATCHERS = 2000
 MAX_WATCHERS_PER_PERSON = 50
-# Of an estimate only a change that a person would notice is news.
-ETA_GRAIN_S = 5
 
 
 class Full(Exception):
     """Too many streams are open here, or by this person."""
 
 
-@dataclass(frozen=True, slots=True)
-class News:
-    """What is told about one job; two with the same `essence` are no news."""
-
-    owner_id: int
-    is_over: bool
-    essence: tuple[Any, ...]
-    event: bytes
-
-
 class Watcher:
-    """One stream. Only the newest news of each job waits for a slow reader, so what waits is bounded."""
+    """One stream. Only the newest news of each job waits for a slow reader, so what waits is bounded.
 
-    def __init__(self, watch: Watch) -> None:
+    `last`: the id of the last event that the reader has, from an earlier stream. `stays`: open also while nothing is
+    unfinished, and told of the queue itself: its order, and whether it is paused.
+    """
+
+    def __init__(self, watch: Watch, *, last: str = "", stays: bool = False) -> None:
         self.watch = watch
+        self.stays = stays and watch.job_id is None
         self.seen: dict[UUID, tuple[Any, ...]] = {}
         self.open: set[UUID] = {watch.job_id} if watch.job_id else set()
-        self._waiting: dict[UUID, bytes] = {}
+        now = timezone.now()
+        self.since = news.since_for(last, now)
+        self._tell_from = (self.since - MARGIN) if self.since else now
+        self._queue: dict[str, Any] | None = None
+        self._gone: set[UUID] = set()
+        self._waiting: dict[UUID | str, bytes] = {}
         self._news = asyncio.Event()
         self._ended = False
+        self._at = ""
+        if last and self.since is None:
+            self._put("reset", news.event("reset", {}))
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it has not been told anything yet."""
+        return not self._at
+
+    @property
+    def ends_from(self) -> datetime:
+        """Since when what ended concerns this watcher."""
+        return self._tell_from
 
     @property
     def is_done(self) -> bool:
@@ -58,35 +66,59 @@ class Watcher:
         return self._ended and not self._waiting
 
     async def next_events(self, timeout_s: float) -> bytes:
-        """What is new, as soon as there is something; b"" after `timeout_s`."""
+        """What is new, as soon as there is something, with the id of this moment; b"" after `timeout_s`."""
         try:
             async with asyncio.timeout(timeout_s):
                 await self._news.wait()
         except TimeoutError:
             return b""
-        events, self._waiting = b"".join(self._waiting.values()), {}
+        events, self._waiting = [*self._waiting.values()], {}
         self._news.clear()
-        return events + (_event("done", {}) if self._ended else b"")
+        if self._ended:
+            events.append(news.event("done", {}))
+        # The id comes with the last one: who was cut off before it hears all of them again.
+        return b"".join([*events[:-1], self.last_id, events[-1]])
 
-    def take(self, news: dict[UUID, News]) -> None:
-        """Pick out what concerns this watcher; `news` holds every watched job there is."""
+    @property
+    def last_id(self) -> bytes:
+        """The field that says up to which moment this reader knows everything."""
+        return f"id: {self._at}\n".encode() if self._at else b""
+
+    def take(self, answer: Answer) -> None:
+        """Pick out what concerns this watcher."""
         if self._ended:
             return
-        for pk in self._mine(news):
-            found = news.get(pk)
-            if found is None or found.owner_id != self.watch.user_id:
+        told = answer.jobs.get(self.watch.language, {})
+        mine = self.watch.user_id
+        for pk in {*self.open, *(() if self.watch.job_id else answer.of_person.get(mine, ()))}:
+            found = told.get(pk)
+            if found is None or found.owner_id != mine:
                 self._forget(pk)
-            elif self.seen.get(pk) != found.essence:
+            elif self._concerns(pk, found):
                 self._tell(pk, found)
-        if not self.open:
+        if self.watch.job_id is None:
+            self._tell_what_went(answer)
+        self._at = str(news.moment(answer.at))
+        if not self.open and not self.stays:
             self._ended = True
             self._news.set()
 
-    def _mine(self, news: dict[UUID, News]) -> set[UUID]:
-        if self.watch.job_id:
-            return set(self.open)
-        fresh = {pk for pk, found in news.items() if found.owner_id == self.watch.user_id and not found.is_over}
-        return self.open | fresh
+    def _concerns(self, pk: UUID, found: News) -> bool:
+        if self.seen.get(pk) == found.essence:
+            return False
+        return not found.is_over or pk in self.open or (found.ended_at or self._tell_from) >= self._tell_from
+
+    def _tell_what_went(self, answer: Answer) -> None:
+        gone = answer.gone.get(self.watch.user_id, {})
+        for pk, at in gone.items():
+            if at >= self._tell_from and pk not in self._gone:
+                self._forget(pk)
+        # What was brought back may go once more.
+        self._gone &= gone.keys()
+        queue = answer.queues.get(self.watch.user_id)
+        if self.stays and queue is not None and queue != self._queue:
+            self._queue = queue
+            self._put("queue", news.event("queue", queue))
 
     def _tell(self, pk: UUID, found: News) -> None:
         self.seen[pk] = found.essence
@@ -94,12 +126,16 @@ class Watcher:
             self.open.discard(pk)
         else:
             self.open.add(pk)
-        self._waiting[pk] = found.event
-        self._news.set()
+        self._put(pk, found.event)
 
     def _forget(self, pk: UUID) -> None:
         self.open.discard(pk)
-        self._waiting[pk] = _event("gone", {"id": str(pk)})
+        self.seen.pop(pk, None)
+        self._gone.add(pk)
+        self._put(pk, news.event("gone", {"id": str(pk)}))
+
+    def _put(self, what: UUID | str, event: bytes) -> None:
+        self._waiting[what] = event
         self._news.set()
 
 
@@ -111,19 +147,21 @@ class Feed:
         self._per_person: Counter[int] = Counter()
         self._loop: asyncio.Task[None] | None = None
         self._arrived = asyncio.Event()
+        self._looked_at = timezone.now()
 
     def __len__(self) -> int:
         return len(self._watchers)
 
-    def add(self, watch: Watch) -> Watcher:
+    def add(self, watch: Watch, *, last: str = "", stays: bool = False) -> Watcher:
         """Start watching. Raises Full."""
         if len(self._watchers) >= MAX_WATCHERS or self._per_person[watch.user_id] >= MAX_WATCHERS_PER_PERSON:
             raise Full
-        watcher = Watcher(watch)
+        watcher = Watcher(watch, last=last, stays=stays)
         self._watchers.add(watcher)
         self._per_person[watch.user_id] += 1
         self._arrived.set()
         if self._loop is None or self._loop.done():
+            self._looked_at = timezone.now()
             self._loop = asyncio.get_running_loop().create_task(self._run())
         return watcher
 
@@ -154,47 +192,27 @@ class Feed:
     async def _look(self) -> None:
         # Who arrives during the look is served by the next one.
         watchers = list(self._watchers)
-        people = {watcher.watch.user_id for watcher in watchers if watcher.watch.job_id is None}
-        jobs = {pk for watcher in watchers for pk in watcher.open}
-        news = await sync_to_async(_read, thread_sensitive=True)(jobs, people)
+        answer = await sync_to_async(_read, thread_sensitive=True)(self._question(watchers))
         for watcher in watchers:
-            watcher.take(news)
+            watcher.take(answer)
+        self._looked_at = answer.at
+
+    def _question(self, watchers: list[Watcher]) -> Question:
+        usual = self._looked_at - MARGIN
+        people: dict[int, datetime] = {}
+        languages: defaultdict[int, set[str]] = defaultdict(set)
+        for watcher in watchers:
+            person = watcher.watch.user_id
+            languages[person].add(watcher.watch.language)
+            if watcher.watch.job_id is None:
+                since = min(usual, watcher.ends_from) if watcher.is_new else usual
+                people[person] = min(since, people.get(person, since))
+        return Question({pk for watcher in watchers for pk in watcher.open}, people, languages)
 
 
-def _read(jobs: Iterable[UUID], people: Iterable[int]) -> dict[UUID, News]:
-    """The state of these jobs, and of all unfinished jobs of these people, in one go."""
+def _read(question: Question) -> Answer:
     close_old_connections()
     try:
-        theirs = VideoJob.objects.unfinished().filter(owner__in=people)
-        # A union, because PostgreSQL reads the whole table for an OR of the two.
-        wanted = VideoJob.objects.filter(pk__in=jobs).order_by().values("pk").union(theirs.order_by().values("pk"))
-        rows = list(
-            VideoJob.objects.visible()
-            .filter(pk__in=wanted)
-            .select_related("model")
-            .annotate(frame_at=F("preview_frame__updated_at"))
-        )
-        states = queries.states_of(rows)
-        return {row.pk: _news(row, states[row.pk]) for row in rows}
+        return news.read(question)
     finally:
         close_old_connections()
-
-
-def _news(row: Any, state: JobState) -> News:
-    told = {
-        "id": str(row.pk),
-        "status": row.status,
-        "progress": state.progress,
-        "message": state.message,
-        "queue_position": state.queue_position,
-        "error_code": row.error_code or None,
-        "preview_at": row.frame_at.isoformat() if row.frame_at else None,
-    }
-    eta_s = state.eta_s
-    essence = (*told.values(), None if eta_s is None else round(eta_s / ETA_GRAIN_S))
-    event = _event("job", told | {"eta_s": eta_s, "elapsed_s": state.elapsed_s})
-    return News(row.owner_id, row.is_over, essence, event)
-
-
-def _event(name: str, data: dict[str, Any]) -> bytes:
-    return f"event: {name}\ndata: {json.dumps(data)}\n\n".encode()

@@ -1,6 +1,7 @@
 """The live process: server-sent events about jobs, for any number of watchers at one look at the database a second.
 
-GET /events?token=... (a token from `generation.streams`) and GET /health. Everything else is an error in JSON.
+GET /events?token=... (a token from `generation.streams`; with `stay=1` the stream has no end, and `since` or the header
+Last-Event-ID say which event was the last that arrived) and GET /health. Everything else is an error in JSON.
 """
 
 import asyncio
@@ -62,9 +63,11 @@ class Live:
             await self._json(send, 404, error_body("not_found", "There is nothing here."))
 
     async def _events(self, scope: Message, receive: Receive, send: Send) -> None:
-        token = parse_qs(scope["query_string"].decode("latin-1")).get("token", [""])[0]
+        query = parse_qs(scope["query_string"].decode("latin-1"))
+        asked = {name: query.get(name, [""])[0] for name in ("token", "since", "stay")}
+        last = _header(scope, b"last-event-id") or asked["since"]
         try:
-            watcher = self._feed.add(read_token(token))
+            watcher = self._feed.add(read_token(asked["token"]), last=last, stays=asked["stay"] == "1")
         except BadToken:
             body = error_body("bad_token", "The stream's token is not valid any more. Ask the API for a new one.")
             return await self._json(send, 403, body)
@@ -100,7 +103,7 @@ class Live:
         await _send_piece(send, b"retry: 3000\n\n")
         while not watcher.is_done:
             events = await watcher.next_events(KEEP_ALIVE_S)
-            await _send_piece(send, events or b": still here\n\n")
+            await _send_piece(send, events or watcher.last_id + b": still here\n\n")
 
     async def _json(self, send: Send, status: int, body: Any, more: list[tuple[bytes, bytes]] | None = None) -> None:
         content = json.dumps(body).encode()
@@ -116,6 +119,10 @@ class Live:
             (b"cache-control", b"no-store"),
             (b"x-content-type-options", b"nosniff"),
         ]
+
+
+def _header(scope: Message, name: bytes) -> str:
+    return str(dict(scope["headers"]).get(name, b"").decode("latin-1"))
 
 
 async def _send_piece(send: Send, piece: bytes) -> None:

@@ -7,12 +7,12 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.core.cache import cache
-from django.db.models import Count, Min, QuerySet, Window
-from django.db.models.functions import RowNumber
+from django.db.models import Count, Min, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext, gettext_noop
 
-from generation.models import Attempt, Provider, Status, VideoJob, VideoModel
-from generation.services import estimate
+from generation.models import Attempt, Preferences, Provider, Status, VideoJob, VideoModel
+from generation.services import claims, estimate
 from gpu.services.fleet_forecast import expected_gap_s
 from gpu.services.fleet_values import Demand
 from gpu.services.outlook import Outlook, outlook
@@ -43,11 +43,11 @@ def visible_models(user: User) -> QuerySet[VideoModel]:
 
 def states_of(jobs: Iterable[VideoJob]) -> dict[UUID, JobState]:
     """The state of each job, in a number of queries that does not grow with them."""
-    wait = _Wait()
-    return {job.pk: _state(job, wait) for job in jobs}
+    wait = Wait()
+    return {job.pk: state_of(job, wait) for job in jobs}
 
 
-class _Wait:
+class Wait:
     """What several jobs of one answer share: the order of the queue and how many render at once."""
 
     def __init__(self) -> None:
@@ -55,8 +55,19 @@ class _Wait:
         self._orders: dict[str, dict[bytes, int]] = {}
         self._lanes: dict[str, int] = {}
         self._outlook: Outlook | None = None
+        self._paused: frozenset[int] | None = None
 
-    def position(self, job: VideoJob) -> int:
+    def is_paused(self, job: VideoJob) -> bool:
+        """Whether it waits in a queue that its person has paused."""
+        if job.status != Status.QUEUED:
+            return False
+        if self._paused is None:
+            self._paused = paused_people()
+        return job.owner_id in self._paused
+
+    def position(self, job: VideoJob) -> int | None:
+        if job.status != Status.QUEUED or job.cancel_at or self.is_paused(job):
+            return None
         provider = job.model.provider
         if provider not in self._orders:
             self._orders[provider] = _queue_order(provider)
@@ -77,8 +88,13 @@ class _Wait:
         return self._outlook
 
 
-def _state(job: VideoJob, wait: _Wait) -> JobState:
-    position = wait.position(job) if job.status == Status.QUEUED else None
+def paused_people() -> frozenset[int]:
+    return frozenset(Preferences.objects.exclude(queue_paused_at=None).values_list("person_id", flat=True))
+
+
+def state_of(job: VideoJob, wait: Wait) -> JobState:
+    """The state of one of several jobs, in the language that is active."""
+    position = wait.position(job)
     return JobState(
         queue_position=position,
         eta_s=_eta(job, position, wait),
@@ -92,22 +108,23 @@ def _queue_order(provider: str) -> dict[bytes, int]:
     """Positions in the order in which fair share serves: everybody's first job, everybody's second, ..."""
 
     def read() -> dict[bytes, int]:
-        turn = Window(RowNumber(), partition_by="owner", order_by="created_at")
-        waiting = VideoJob.objects.visible().filter(status=Status.QUEUED, model__provider=provider)
-        rows = waiting.annotate(turn=turn).order_by("turn", "created_at").values_list("pk", flat=True)
+        waiting = VideoJob.objects.visible().waiting().filter(model__provider=provider).annotate(**claims.turns())
+        rows = waiting.order_by().values_list("pk", "owner", "turn", "age", "created_at")
         # Bytes, because the cache pickles: a UUID takes it twenty times as long, at every look.
-        return {pk.bytes: place for place, pk in enumerate(rows, start=1)}
+        return {pk.bytes: place for place, pk in enumerate(claims.in_turn(rows, {}), start=1)}
 
     return cache.get_or_set(f"queue-order:{provider}", read, ORDER_SECONDS) or {}
 
 
-def _eta(job: VideoJob, position: int | None, wait: _Wait) -> float | None:
+def _eta(job: VideoJob, position: int | None, wait: Wait) -> float | None:
     if job.is_over:
         return None
     if job.status == Status.STORING:
         return STORING_SECONDS
     seconds, _basis = estimate.render_seconds(job.model, estimate.work_of(job.model, job))
-    if position is not None:
+    if job.status == Status.QUEUED:
+        if position is None:
+            return None  # nobody knows when its person lets it go on
         gpu = wait.gpu(job)
         boot = gpu.ready_in_s or 0 if gpu else 0
         return round(boot + seconds * (1 + (position - 1) / wait.lanes(job.model)), 1)
@@ -115,32 +132,45 @@ def _eta(job: VideoJob, position: int | None, wait: _Wait) -> float | None:
 
 
 _WORDS = {
-    Status.QUEUED: "Waiting for its turn",
-    Status.RENDERING: "Starting",
-    Status.STORING: "Saving the video",
-    Status.SUCCEEDED: "Done",
-    Status.CANCELLED: "Cancelled",
+    Status.QUEUED: gettext_noop("Waiting for its turn"),
+    Status.RENDERING: gettext_noop("Starting"),
+    Status.STORING: gettext_noop("Saving the video"),
+    Status.SUCCEEDED: gettext_noop("Done"),
+    Status.CANCELLED: gettext_noop("Cancelled"),
 }
 
 
-def _message(job: VideoJob, wait: _Wait) -> str:
+def _message(job: VideoJob, wait: Wait) -> str:
+    # What processes without a reader write into rows is English; it is translated where it is read.
     if job.status == Status.FAILED:
-        return job.error_message
-    if (gpu := wait.gpu(job)) and gpu.message:
-        return gpu.message
+        return gettext(job.error_message)
+    if not job.is_over and job.cancel_at:
+        return gettext("Being cancelled")
+    if job.status == Status.QUEUED:
+        return _why_it_waits(job, wait)
     # A cancelled job has words of its own when it was charged all the same.
-    if job.message and (not job.is_over or job.status == Status.CANCELLED):
-        return job.message
-    if job.status == Status.QUEUED and job.image_id is None:
-        return "Fetching the picture"
-    return _WORDS[Status(job.status)]
+    has_words = job.message and job.status != Status.SUCCEEDED
+    return gettext(job.message if has_words else _WORDS[Status(job.status)])
+
+
+def _why_it_waits(job: VideoJob, wait: Wait) -> str:
+    if wait.is_paused(job):
+        return gettext("Your queue is paused")
+    if (gpu := wait.gpu(job)) and gpu.message:
+        return gettext(gpu.message)
+    if job.message:
+        return gettext(job.message)
+    if job.image_id is None:
+        return gettext("Fetching the picture")
+    return gettext("Starting again") if job.attempts_made else gettext(_WORDS[Status.QUEUED])
 
 
 def fleet_demand() -> Demand:
     """What the fleet must know of the videos that ask for a GPU (settings.FLEET_DEMAND names this function)."""
     now = timezone.now()
     asked = VideoJob.objects.filter(model__provider=Provider.SWARMUI)
-    waiting = asked.filter(status=Status.QUEUED, image__isnull=False)
+    # For a queue that is paused, or a video that is about to be cancelled, nobody rents a machine.
+    waiting = asked.waiting().filter(image__isnull=False)
     # A result that is still fetched needs its machine as much as one that is rendered.
     at = Attempt.objects.filter(ended_at=None, engine=Provider.SWARMUI).values_list("endpoint").annotate(Count("pk"))
     oldest = waiting.aggregate(Min("created_at"))["created_at__min"]

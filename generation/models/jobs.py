@@ -83,10 +83,14 @@ class VideoJobQuerySet(models.QuerySet["VideoJob"]):
     def unfinished(self) -> "VideoJobQuerySet":
         return self.filter(status__in=UNFINISHED)
 
+    def waiting(self) -> "VideoJobQuerySet":
+        """Queued and meant to be made: neither about to be cancelled, nor in a queue that its person has paused."""
+        return self.filter(status=Status.QUEUED, cancel_at=None, owner__preferences__queue_paused_at=None)
+
     def due(self, now: datetime) -> "VideoJobQuerySet":
-        """Queued jobs that could start now: the picture is here and no pause is running."""
+        """Waiting jobs that could start now: the picture is here and no pause between two tries is running."""
         paused = Q(next_attempt_at__gt=now)
-        return self.filter(status=Status.QUEUED, image__isnull=False).exclude(paused)
+        return self.waiting().filter(image__isnull=False).exclude(paused)
 
     def lapsed(self, now: datetime) -> "VideoJobQuerySet":
         """Held by a dispatcher that stopped renewing: to be recovered, or its engine told of the cancel."""
@@ -213,6 +217,7 @@ class VideoJob(models.Model):
             models.Index(fields=["owner", "-created_at"], name="job_owner_created"),
             models.Index(fields=["status", "created_at"], name="job_status_created"),
             models.Index(fields=["owner", "status"], name="job_owner_status"),
+            models.Index(fields=["owner", "-finished_at"], name="job_owner_finished"),
             models.Index(fields=["lease_token"], name="job_lease", condition=~Q(lease_token="")),
             models.Index(fields=["finished_at"], name="job_cost_open", condition=Q(cost_is_final=False)),
             models.Index(fields=["cancel_at"], name="job_cancel_due", condition=Q(cancel_at__isnull=False)),
@@ -241,6 +246,8 @@ class VideoJob(models.Model):
         now, token = timezone.now(), uuid.uuid4().hex
         free = Q(lease_until=None) | Q(lease_until__lt=now)
         taken = VideoJob.objects.filter(free, pk=self.pk, status=self.status, lease_token=self.lease_token)
+        if self.status == Status.QUEUED:
+            taken = taken.filter(cancel_at=None)  # asked for since the row was read
         values: dict[str, Any] = {"lease_owner": owner, "lease_token": token, "lease_until": now + lease}
         if self.status == Status.QUEUED:
             values |= {"status": Status.RENDERING, "updated_at": now}

@@ -2,13 +2,14 @@
 
 import uuid
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Count, F, Window
+from django.db.models import Count, F, Q, Window
 from django.db.models.functions import RowNumber
 from django.utils import timezone
 
@@ -43,6 +44,7 @@ class Room:
     preview: int
     endpoints: list[str] = field(default_factory=list)  # SwarmUI servers that may be given work
     fal: bool = False  # whether fal.ai may be given work
+    smooth: frozenset[str] = frozenset()  # the endpoints that can put frames in between
 
 
 # Another look for a picture is asked for when the first ring was lost.
@@ -68,7 +70,9 @@ def lease() -> timedelta:
 
 
 def _lapsed(owner: str, room: Room) -> list[Claim]:
-    lapsed = VideoJob.objects.lapsed(timezone.now()).select_related("model", "image").order_by("lease_until")
+    lapsed = (
+        VideoJob.objects.lapsed(timezone.now()).select_related("model", "image", "end_image").order_by("lease_until")
+    )
     claims = (_resume(job, owner) for job in lapsed[: room.total])
     return [claim for claim in claims if claim]
 
@@ -103,8 +107,12 @@ def _fresh(owner: str, room: Room) -> list[Claim]:
         Provider.FAL: free_calls() if room.fal else 0,
     }
     for provider, places in wanted.items():
-        for job in _next_jobs(provider, min(places, room.total - len(claims))):
-            endpoint = max(seats, key=lambda url: seats[url]) if provider == Provider.SWARMUI else ""
+        smooth = any(seats.get(url) for url in room.smooth)
+        for job in _next_jobs(provider, min(places, room.total - len(claims)), smooth=smooth):
+            able = {url: free for url, free in seats.items() if job.interpolate == 1 or url in room.smooth}
+            if provider == Provider.SWARMUI and not any(able.values()):
+                continue  # it waits for a seat where frames can be put in between
+            endpoint = max(able, key=lambda url: able[url]) if provider == Provider.SWARMUI else ""
             if claim := _take(job, owner, endpoint):
                 claims.append(claim)
                 if endpoint:
@@ -125,19 +133,43 @@ def free_seats(endpoints: list[str]) -> dict[str, int]:
     return {url: max(0, settings.SWARMUI_SEATS - counts[url]) for url in endpoints}
 
 
-def _next_jobs(provider: str, places: int) -> list[VideoJob]:
+def _next_jobs(provider: str, places: int, *, smooth: bool) -> list[VideoJob]:
     """The oldest jobs of the people with the fewest jobs running."""
     if places < 1:
         return []
     rendering = VideoJob.objects.filter(status=Status.RENDERING)
     running = Counter(dict(rendering.values_list("owner").annotate(Count("pk"))))
-    turn = Window(RowNumber(), partition_by="owner", order_by="created_at")
-    due = VideoJob.objects.due(timezone.now()).filter(model__provider=provider).annotate(turn=turn)
-    rows = due.filter(turn__lte=places).values_list("pk", "owner", "turn", "created_at")
-    ranked = sorted(rows, key=lambda row: (running[row[1]] + row[2], row[3]))
-    chosen = [pk for pk, *_ in ranked[:places]]
-    found = VideoJob.objects.select_related("model", "image").in_bulk(chosen)
+    due = VideoJob.objects.due(timezone.now()).filter(model__provider=provider)
+    if not smooth:
+        due = due.filter(interpolate=1)
+    due = due.annotate(**turns())
+    rows = due.filter(Q(turn__lte=places) | Q(age__lte=places)).values_list("pk", "owner", "turn", "age", "created_at")
+    chosen = in_turn(rows, running)[:places]
+    found = VideoJob.objects.select_related("model", "image", "end_image").in_bulk(chosen)
     return [found[pk] for pk in chosen]
+
+
+def turns() -> dict[str, Window]:
+    """For each video its `turn` among its owner's, in the order of the owner, and its place among them by `age`."""
+    ours = ["rank", "created_at", "pk"]
+    return {
+        "turn": Window(RowNumber(), partition_by="owner", order_by=ours),
+        "age": Window(RowNumber(), partition_by="owner", order_by=["created_at", "pk"]),
+    }
+
+
+def in_turn(rows: Iterable[tuple[uuid.UUID, int, int, int, datetime]], running: Mapping[int, int]) -> list[uuid.UUID]:
+    """The keys by fair share; a row is (key, owner, turn, age, created_at), `running` counts what each owner has.
+
+    At equal turns the older goes first: the n-th oldest video of its owner lends its age to whichever takes the n-th
+    turn, so that who reorders their own videos never changes when somebody else's come.
+    """
+    found = list(rows)
+    ages = {(owner, age): created_at for _pk, owner, _turn, age, created_at in found}
+    ranked = sorted(
+        (running.get(owner, 0) + turn, ages[owner, turn], pk) for pk, owner, turn, *_ in found if (owner, turn) in ages
+    )
+    return [pk for *_, pk in ranked]
 
 
 def _take(job: VideoJob, owner: str, endpoint: str) -> Claim | None:

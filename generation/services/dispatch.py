@@ -18,7 +18,7 @@ from django.db import close_old_connections
 from generation import providers
 from generation.engines.base import Engine
 from generation.models import Attempt, Provider, Status
-from generation.services import claims, fleet_bell, prices, pulse, rendering, sweeping
+from generation.services import claims, fleet_bell, prices, pulse, queueing, rendering, smoothing, sweeping
 from generation.services import held as rows
 from generation.services.claims import Claim, Mode, Room
 from generation.services.held import Held
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 TICK_S = 0.2
 FLUSH_S = 1.0
+CANCELS_S = 1.0
 BEAT_S = 10.0
 FLEET_S = 5.0
 CLAIM_BATCH = 32  # in one transaction: a thousand at once would keep every other writer waiting for seconds
@@ -58,6 +59,7 @@ class Dispatcher:
         duties = (
             (TICK_S, self._tick),
             (FLUSH_S, self._flush),
+            (CANCELS_S, self._cancel),
             (BEAT_S, self._beat),
             (settings.SWEEP_SECONDS, self._sweep),
             (FLEET_S, self._look_at_fleet),
@@ -85,6 +87,7 @@ class Dispatcher:
             preview=settings.PREVIEW_PROCESSES - used[Provider.PREVIEW],
             fal=self._resting.get(Provider.FAL, 0) < now and prices.fal_ready(),
             endpoints=endpoints,
+            smooth=smoothing.servers_for_waiting(endpoints),
         )
         return claims.claim_jobs(owner=self.name, room=room)
 
@@ -137,6 +140,9 @@ class Dispatcher:
         if reason and not held.stopping:
             held.stop_reason, held.stopping = reason, True
             run.task.cancel()
+
+    async def _cancel(self) -> None:
+        await sync_to_async(queueing.cancel_due)()
 
     async def _beat(self) -> None:
         await sync_to_async(pulse.beat)("dispatcher")

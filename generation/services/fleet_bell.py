@@ -1,6 +1,6 @@
 """Rings for the fleet when something in it moves, or when a video waits that has nowhere to go."""
 
-from generation.models import Provider, Status, VideoJob
+from generation.models import Provider, VideoJob
 from gpu.services import outlook, reconcile
 from i2v_site.queue import ring
 
@@ -12,5 +12,4 @@ def ring_if_needed() -> None:
 
 
 def _waiting() -> bool:
-    queued = VideoJob.objects.filter(status=Status.QUEUED, model__provider=Provider.SWARMUI, image__isnull=False)
-    return queued.exists()
+    return VideoJob.objects.waiting().filter(model__provider=Provider.SWARMUI, image__isnull=False).exists()

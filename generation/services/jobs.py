@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
 from generation.models import Batch, Provider, Rating, Status, VideoJob, VideoModel
-from generation.services import settling
+from generation.services import checks, labels, reports, rights, settling
 from generation.services.asking import (
     MAX_SEED,
     SIZE_STEP,
@@ -24,8 +24,10 @@ from generation.services.asking import (
     parse_size,
 )
 from generation.services.estimate import estimate_for
+from generation.services.extras import check_extras
 from generation.services.prices import runs_in_the_cloud
 from generation.services.repeating import request_of
+from generation.services.verdicts import Verdict
 from gpu.services import outlook
 from i2v_site.crashpoints import crashpoint
 
@@ -38,6 +40,7 @@ __all__ = [
     "JobRequest",
     "Settings",
     "cancel_job",
+    "cancelled",
     "check_settings",
     "choose_model",
     "ended",
@@ -56,15 +59,17 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
     """Create a queued job and promise what it may cost; the dispatcher sees it within a tick.
 
     Raises UnknownModel, BadSetting (with the field), EngineNotConfigured, CapReached when it may cost more than a cap
-    on money leaves, and TooManyOpenJobs when `owner` already has MAX_OPEN_JOBS unfinished.
+    on money leaves, PromptBlocked, and TooManyOpenJobs when `owner` already has MAX_OPEN_JOBS unfinished.
     """
     model = choose_model(owner=owner, slug=request.model)
     chosen = check_settings(model, request)
     if (request.image is None) == (not request.image_url):
         raise BadSetting("Give one picture: an upload or an address.", field="image")
+    check_extras(owner=owner, model=model, request=request)
     # Two posts at once can slip one job over the limit; that costs little, so no lock.
     if VideoJob.objects.unfinished().filter(owner=owner).count() >= settings.MAX_OPEN_JOBS:
         raise TooManyOpenJobs(f"Wait for one of your {settings.MAX_OPEN_JOBS} unfinished jobs to end, or cancel one.")
+    verdict = checks.check_prompt(person=owner, prompt=request.prompt)
     foretold = estimate_for(model, chosen)
     job = VideoJob(
         owner=owner,
@@ -89,23 +94,22 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
         continues_frame=request.continues_frame,
         end_image=request.end_image,
         interpolate=request.interpolate,
-        visible_label=request.visible_label,
+        visible_label=labels.settled(asked=request.visible_label),
         rights_version=request.rights_version,
         rights_confirmed_at=_rights_confirmed_at(request, parent),
         estimate=foretold.as_json(),
         reserved_usd=foretold.usd_high,
     )
-    _insert(job)
+    _insert(job, verdict)
     return job
 
 
-def _insert(job: VideoJob) -> None:
-    if not job.reserved_usd:
-        job.save(force_insert=True)
-        return
+def _insert(job: VideoJob, verdict: Verdict) -> None:
     with transaction.atomic():
         settling.promise(job)
         job.save(force_insert=True)
+        rights.note_on_pictures(job)
+        reports.ask_for_a_look(verdict, job=job)
         crashpoint("money.job_inserted")
     crashpoint("money.job_committed")
 
@@ -165,9 +169,7 @@ def cancel_job(*, job: VideoJob) -> VideoJob:
 
     A lease that is held stays: its holder, or who finds it lapsed, tells the engine and then lets go.
     """
-    now = timezone.now()
-    values = {"status": Status.CANCELLED, "finished_at": now, "updated_at": now, "phase": "", "message": ""}
-    if not settling.end(VideoJob.objects.unfinished().filter(pk=job.pk), values):
+    if not settling.end(VideoJob.objects.unfinished().filter(pk=job.pk), cancelled()):
         raise AlreadyOver("This job has already ended.")
     job.refresh_from_db()
     return job
@@ -195,6 +197,12 @@ def fail_job(*, job_id: Any, token: str, code: str, message: str) -> bool:
     held = VideoJob.objects.unfinished().held_with(token).filter(pk=job_id)
     values = ended(Status.FAILED) | {"error_code": code[:40], "error_message": message[:500]}
     return settling.end(held, values) is not None
+
+
+def cancelled() -> dict[str, Any]:
+    """The columns of a job whose person wants it no more; its holder, if there is one, still has to be told."""
+    now = timezone.now()
+    return {"status": Status.CANCELLED, "finished_at": now, "updated_at": now, "phase": "", "message": ""}
 
 
 def ended(status: Status) -> dict[str, Any]:

@@ -6,23 +6,29 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 from django_q.models import Success
 
 from generation.models import TERMINAL, Attempt, IdempotencyKey, Status, VideoJob
-from generation.services import deleting, jobs, outputs, settling, shares
+from generation.services import clip_sweeping, deleting, erasing, jobs, outputs, queueing, settling, shares
 from i2v_site import queue
 
 TASK_ROWS_DAYS = 2
+WAITED_TOO_LONG = gettext_noop("Nothing could render this video in time. Try again, or ask an operator.")
+WAITED_IN_PAUSE = gettext_noop("Your queue was paused for too long. Resume it and try again.")
 
 
 def sweep() -> None:
     """Ring again for what is due and held by nobody; end what waited too long. Safe to run twice or late."""
     _ring_for_results()
     _ring_for_purges()
+    clip_sweeping.ring_for_clips()
+    queueing.cancel_due()
     _close_attempts()
     _end_old(timezone.now() - timedelta(hours=settings.QUEUE_DEADLINE_HOURS))
     settling.close_leftovers()
     shares.book_shares()
+    erasing.ring_open()
 
 
 def _free() -> Q:
@@ -59,12 +65,9 @@ def _close_attempts() -> None:
 
 
 def _end_old(before: datetime) -> None:
-    why = {
-        "error_code": "deadline_queue",
-        "error_message": "Nothing could render this video in time. Try again, or ask an operator.",
-    }
     waiting = VideoJob.objects.filter(status=Status.QUEUED, created_at__lt=before)
-    for pk in waiting.values_list("pk", flat=True):
+    for pk, paused_at in waiting.values_list("pk", "owner__preferences__queue_paused_at"):
+        why = {"error_code": "deadline_queue", "error_message": WAITED_IN_PAUSE if paused_at else WAITED_TOO_LONG}
         settling.end(waiting.filter(pk=pk), jobs.ended(Status.FAILED) | why)
 
 

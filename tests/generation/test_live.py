@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -13,13 +14,17 @@ import httpx
 import pytest
 import uvicorn
 from django.contrib.auth.models import User
+from django.core.cache import cache
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
+from django.utils.translation import gettext, override
 from rest_framework.test import APIClient
 
-from generation import feed, live
+from generation import feed, live, news
 from generation.feed import Feed, Full
 from generation.models import Status, VideoJob
+from generation.services import queueing
 from generation.streams import ALL_JOBS, Watch, stream_token
 from tests import factories
 
@@ -42,10 +47,10 @@ def address() -> Iterator[str]:
 
 
 @contextmanager
-def following(address: str, token: str) -> Iterator[Iterator[Event]]:
+def following(address: str, token: str, **more: str) -> Iterator[Iterator[Event]]:
     with (
         httpx.Client(timeout=10, trust_env=False) as client,
-        client.stream("GET", f"{address}/events", params={"token": token}) as answer,
+        client.stream("GET", f"{address}/events", params={"token": token, **more}) as answer,
     ):
         assert answer.status_code == 200
         yield _events(answer.iter_lines())
@@ -196,9 +201,13 @@ def test_quiet_streams_are_kept_alive_with_comments(
 async def test_a_slow_reader_gets_the_newest_state_and_no_pile(person: User) -> None:
     watcher, job = feed.Watcher(Watch(1, None)), uuid4()
     for step in range(1000):
-        watcher.take({job: feed.News(1, False, (step,), f"step {step};".encode())})
+        told = {job: news.News(1, False, (step,), {"step": step})}
+        watcher.take(news.Answer(timezone.now(), {"en": told}, {1: [job]}, {}, {}))
 
-    assert await watcher.next_events(1) == b"step 999;"
+    events = await watcher.next_events(1)
+
+    assert events.count(b"event:") == 1
+    assert b'{"step": 999}' in events
 
 
 async def test_a_person_cannot_take_all_the_places(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -211,3 +220,112 @@ async def test_a_person_cannot_take_all_the_places(monkeypatch: pytest.MonkeyPat
     crowd.remove(first)
 
     assert crowd.add(Watch(1, None))
+
+
+# --- who comes back, and who stays ------------------------------------------------------------------------------------
+
+
+def _ago(**values: float) -> str:
+    return str(news.moment(timezone.now() - timedelta(**values)))
+
+
+def _all(person: User, language: str = "") -> str:
+    return stream_token(person.pk, ALL_JOBS, language)
+
+
+def _ended(person: User, **ago: float) -> VideoJob:
+    at = timezone.now() - timedelta(**ago)
+    return factories.job(person, status=Status.CANCELLED, finished_at=at)
+
+
+def test_who_comes_back_hears_what_ended_and_what_was_deleted_meanwhile(
+    address: str, person: User, stranger: User
+) -> None:
+    ended, long_ago = _ended(person, seconds=60), _ended(person, minutes=5)
+    deleted = factories.job(person, status=Status.CANCELLED, deleted_at=timezone.now())
+    _ended(stranger, seconds=60)
+
+    with following(address, _all(person), since=_ago(minutes=2)) as events:
+        told = {(name, data.get("id")) for name, data in events}
+
+    assert told == {("job", str(ended.pk)), ("gone", str(deleted.pk)), ("done", None)}
+    assert ("job", str(long_ago.pk)) not in told
+
+
+def test_the_id_of_the_last_event_is_all_that_is_needed_to_go_on(address: str, person: User) -> None:
+    job = factories.job(person)
+    with httpx.stream("GET", f"{address}/events?token={_all(person)}", trust_env=False) as answer:
+        last = next(line for line in answer.iter_lines() if line.startswith("id: ")).removeprefix("id: ")
+    _end(job)
+
+    headers = {"Last-Event-ID": last}
+    again = httpx.get(f"{address}/events?token={_all(person)}", headers=headers, trust_env=False)
+
+    assert f'"id": "{job.pk}", "status": "cancelled"' in again.text
+
+
+@pytest.mark.parametrize("last", ["0", "1700000000000"])
+def test_who_was_away_for_too_long_is_told_to_look_at_everything_again(address: str, person: User, last: str) -> None:
+    with following(address, _all(person), since=last) as events:
+        assert list(events) == [("reset", {}), ("done", {})]
+
+
+@pytest.mark.parametrize("last", ["", "x", "-1", "9" * 30, "٣"])
+def test_an_id_that_is_none_of_ours_replays_nothing(address: str, person: User, last: str) -> None:
+    _ended(person, seconds=60)
+
+    with following(address, _all(person), since=last) as events:
+        assert [name for name, _ in events if name == "job"] == []
+
+
+def test_a_video_that_comes_and_ends_between_two_looks_is_told_all_the_same(address: str, person: User) -> None:
+    with following(address, _all(person), stay="1") as events:
+        assert next(events) == ("queue", {"paused": False, "order": []})
+        _end(job := factories.job(person))
+        name, data = next(events)
+
+    assert (name, data["id"], data["status"]) == ("job", str(job.pk), "cancelled")
+
+
+def test_a_stream_that_stays_tells_the_order_and_the_pause_of_the_queue(address: str, person: User) -> None:
+    first, second = factories.job(person), factories.job(person)
+    with following(address, _all(person), stay="1") as events:
+        queue = (found for name, found in events if name == "queue")
+        assert next(queue) == {"paused": False, "order": [str(first.pk), str(second.pk)]}
+        queueing.move(job=second, to="first")
+        assert next(queue) == {"paused": False, "order": [str(second.pk), str(first.pk)]}
+        queueing.pause(owner=person)
+        assert next(queue)["paused"] is True
+
+
+def test_each_reader_is_told_in_the_language_of_its_page(address: str, person: User) -> None:
+    factories.job(person)
+    with (
+        following(address, _all(person, "en")) as english,
+        following(address, _all(person, "de")) as german,
+    ):
+        told = next(english)[1]["message"], next(german)[1]["message"]
+
+    with override("de"):
+        assert told == ("Waiting for its turn", gettext("Waiting for its turn"))
+
+
+def test_a_look_asks_the_same_number_of_questions_for_one_and_for_many(person: User, stranger: User) -> None:
+    now = timezone.now()
+
+    def look() -> int:
+        people = {pk: now - timedelta(seconds=pk) for pk in User.objects.values_list("pk", flat=True)}
+        with CaptureQueriesContext(connection) as asked:
+            news.read(news.Question((), people, dict.fromkeys(people, ("en",))))
+        return len(asked)
+
+    factories.job(person)
+    few = look()
+    for number in range(20):
+        somebody = factories.person(f"p{number}")
+        factories.job(somebody)
+        _ended(somebody, seconds=number)
+        factories.job(somebody, deleted_at=now)
+    cache.clear()
+
+    assert look() == few

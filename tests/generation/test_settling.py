@@ -5,13 +5,14 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+import time_machine
 from django.contrib.auth.models import User
 from django.db.models import Sum
 from django.utils import timezone
 from pytest_django import Settings
 
 from generation.models import Attempt, Notice, PriceUnit, Provider, Rating, Status, VideoJob, VideoModel
-from generation.services import held, intake, jobs, settling, sweeping
+from generation.services import held, intake, jobs, queueing, settling, sweeping
 from generation.services.claims import Claim, Mode
 from generation.services.deleting import delete_job, purge_job
 from generation.services.held import Held
@@ -88,6 +89,16 @@ def books(job: VideoJob) -> tuple[Any, Any, Any]:
 
 def fresh(job: VideoJob) -> VideoJob:
     return VideoJob.objects.get(pk=job.pk)
+
+
+def test_the_promise_stays_until_a_cancel_can_no_longer_be_taken_back(job: VideoJob) -> None:
+    queueing.ask_to_cancel(job=job)
+    assert books(job) == (0, 0, 2 * PRICE)
+
+    with time_machine.travel(timezone.now() + timedelta(seconds=queueing.UNDO_SECONDS)):
+        queueing.cancel_due()
+
+    assert (books(job), fresh(job).cost_is_final) == ((0, 0, 0), True)
 
 
 # --- the promise ------------------------------------------------------------------------------------------------------
