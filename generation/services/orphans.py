@@ -11,7 +11,7 @@ from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
 
-from generation.models import TERMINAL, Attempt, SourceImage, VideoJob
+from generation.models import TERMINAL, Attempt, Clip, SourceImage, VideoJob
 from generation.services.stored_files import delete_keys, stored
 
 _BATCH = 300
@@ -21,7 +21,12 @@ def sweep_orphans() -> int:
     """Delete our files that are older than settings.UPLOAD_ORPHAN_HOURS and that no row speaks of; how many."""
     before = timezone.now() - timedelta(hours=settings.UPLOAD_ORPHAN_HOURS)
     count = 0
-    for prefix, wanted in (("in", _wanted_pictures), ("out", _wanted_outputs), ("spool", _wanted_spooled)):
+    for prefix, wanted in (
+        ("in", _wanted_pictures),
+        ("out", _wanted_outputs),
+        ("spool", _wanted_spooled),
+        ("clip", _wanted_clips),
+    ):
         old = (key for key, written in stored(prefix) if written < before)
         for keys in _batches(old):
             orphans = set(keys) - wanted(keys)
@@ -52,6 +57,15 @@ def _wanted_outputs(keys: list[str]) -> set[str]:
 def _wanted_spooled(keys: list[str]) -> set[str]:
     ids = {pk: key for key in keys if (pk := _uuid(Path(key).stem))}
     return {ids[pk] for pk in Attempt.objects.filter(pk__in=ids, ended_at=None).values_list("pk", flat=True)}
+
+
+def _wanted_clips(keys: list[str]) -> set[str]:
+    """Files of clips that are done; and all of one that is made, whose row names them only at its end."""
+    ids = set(filter(None, (_uuid(key.split("/")[1]) for key in keys)))
+    clips = Clip.objects.filter(pk__in=ids).in_bulk()
+    named = {key for clip in clips.values() for key in (clip.key, clip.poster_key)}
+    unfinished = {str(pk) for pk, clip in clips.items() if clip.state in (Clip.State.QUEUED, Clip.State.MAKING)}
+    return named | {key for key in keys if key.split("/")[1] in unfinished}
 
 
 def _uuid(text: str) -> UUID | None:

@@ -51,12 +51,25 @@ class Signed:
     sha256: str
 
 
-def sign(paths: Sequence[Path], *, provider: str, model: str) -> list[Signed]:
+def sign(paths: Sequence[Path], *, provider: str, model: str, label: str = "") -> list[Signed]:
     """Replace each MP4 by its signed copy, checked after signing; needs no database. Raises SigningFailed, OSError.
 
-    `provider` decides what the mark says about AI; `model` is the name that people see.
+    `provider` decides what the mark says about AI; `model` is the name that people see; `label`
+    the words that were drawn into the video.
     """
-    all_marks = _ask(paths, **asdict(_identity()), manifest=_manifest(provider, model))
+    return sign_as(paths, manifest=_manifest(provider, model, label))
+
+
+def sign_as(
+    paths: Sequence[Path],
+    *,
+    manifest: dict[str, Any],
+    media_type: str = FORMAT,
+    ingredients: Sequence[dict[str, str]] = (),
+) -> list[Signed]:
+    """`sign` with a manifest of one's own, for files of one type; `ingredients`: MP4s with label and relationship."""
+    parts = list(ingredients)
+    all_marks = _ask(paths, **asdict(_identity()), manifest=manifest, media_type=media_type, ingredients=parts)
     if not all(marks.intact and marks.source_type for marks in all_marks):
         raise SigningFailed(f"The mark does not hold: {', '.join(all_marks[0].problems) or 'it says nothing'}.")
     for path in paths:
@@ -64,12 +77,12 @@ def sign(paths: Sequence[Path], *, provider: str, model: str) -> list[Signed]:
     return [_signed(path, marks) for path, marks in zip(paths, all_marks, strict=True)]
 
 
-def verify(path: Path) -> Marks:
+def verify(path: Path, *, media_type: str = FORMAT) -> Marks:
     """What the file's mark says, and whether the file is still what was signed. Raises SigningFailed, OSError.
 
     `trusted` means: signed with the certificate that this server uses now.
     """
-    return _ask([path], anchors_pem=_identity().anchors_pem)[0]
+    return _ask([path], anchors_pem=_identity().anchors_pem, media_type=media_type)[0]
 
 
 def summary(signed: Signed) -> dict[str, Any]:
@@ -91,7 +104,7 @@ def _identity() -> Identity:
         raise SigningFailed(str(exc)) from exc
 
 
-def _manifest(provider: str, model: str) -> dict[str, Any]:
+def _manifest(provider: str, model: str, label: str = "") -> dict[str, Any]:
     ours = {"name": NAME, "version": settings.VERSION}
     preview = provider == Provider.PREVIEW
     created = {
@@ -101,7 +114,13 @@ def _manifest(provider: str, model: str) -> dict[str, Any]:
         "description": f"{'Made' if preview else 'Generated'} from a picture with {model}",
         "parameters": {MODEL: model},
     }
-    actions = {"label": "c2pa.actions", "created": True, "data": {"actions": [created]}}
+    drawn = {
+        "action": "c2pa.edited",
+        "softwareAgent": ours,
+        "description": f"The visible label “{label}” was drawn into it",
+    }
+    done = [created, drawn] if label else [created]
+    actions = {"label": "c2pa.actions", "created": True, "data": {"actions": done}}
     return {"claim_generator_info": [ours], "format": FORMAT, "assertions": [actions]}
 
 

@@ -31,6 +31,9 @@ class Order:
     key_pem: str = field(default="", repr=False)
     chain_pem: str = ""
     manifest: dict[str, Any] = field(default_factory=dict)
+    media_type: str = FORMAT
+    # MP4s that the signed file is made of: path, label (as in the manifest's actions), relationship.
+    ingredients: list[dict[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,9 +65,9 @@ def main() -> None:
 
 def _done(order: Order, path: str) -> Found:
     if not order.key_pem:
-        return _read(path, order.anchors_pem)
+        return _read(order, path)
     _sign(order, path, f"{path}.signed")
-    return _read(f"{path}.signed", order.anchors_pem)
+    return _read(order, f"{path}.signed")
 
 
 def _context(anchors_pem: str = "") -> Any:
@@ -91,19 +94,23 @@ def _sign(order: Order, path: str, signed_path: str) -> None:
         open(path, "rb") as video,
         open(signed_path, "w+b") as signed,
         c2pa.Signer.from_info(info) as signer,
-        c2pa.Builder(order.manifest, _context()) as builder,
+        c2pa.Builder(order.manifest, _context(order.anchors_pem)) as builder,
     ):
-        builder.sign(signer, FORMAT, video, signed)
+        for ingredient in order.ingredients:
+            about = {"title": "Video", **{name: ingredient[name] for name in ("label", "relationship")}}
+            with open(ingredient["path"], "rb") as part:
+                builder.add_ingredient(json.dumps(about), FORMAT, part)
+        builder.sign(signer, order.media_type, video, signed)
         signed.flush()
         os.fsync(signed.fileno())
 
 
-def _read(path: str, anchors_pem: str) -> Found:
+def _read(order: Order, path: str) -> Found:
     import c2pa
 
     with open(path, "rb") as video:
         try:
-            reader = c2pa.Reader.try_create(FORMAT, video, None, _context(anchors_pem))
+            reader = c2pa.Reader.try_create(order.media_type, video, None, _context(order.anchors_pem))
         except c2pa.C2paError as exc:
             return Found(problems=[str(exc)])  # a mark that is broken, or kept elsewhere
         if reader is None:
@@ -115,7 +122,7 @@ def _read(path: str, anchors_pem: str) -> Found:
 def _found(report: dict[str, Any]) -> Found:
     state = report.get("validation_state")
     manifest = report["manifests"][report["active_manifest"]]
-    action = _created(manifest)
+    action = _telling(manifest)
     software = (manifest.get("claim_generator_info") or [{}])[0]
     return Found(
         present=True,
@@ -129,11 +136,12 @@ def _found(report: dict[str, Any]) -> Found:
     )
 
 
-def _created(manifest: dict[str, Any]) -> dict[str, Any]:
+def _telling(manifest: dict[str, Any]) -> dict[str, Any]:
+    """The action that says where it comes from: its making, or the change of a file that was made before."""
     for assertion in manifest.get("assertions") or []:
         if assertion["label"].startswith("c2pa.actions"):
             for action in assertion["data"].get("actions") or []:
-                if action.get("action") == CREATED:
+                if action.get("action") == CREATED or "digitalSourceType" in action:
                     found: dict[str, Any] = action
                     return found
     return {}

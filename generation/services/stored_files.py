@@ -34,6 +34,11 @@ def keys_of_attempt(job_id: UUID, attempt_id: UUID) -> list[str]:
     return [f"out/{job_id}/{attempt_id}{ending}" for ending in (".mp4", ".poster.jpg", ".loop.mp4")]
 
 
+def keys_of_clip(clip_id: UUID, number: int, ending: str) -> list[str]:
+    """Where the file and the poster of a clip's try are kept; no try writes over another one's."""
+    return [f"clip/{clip_id}/{number}{ending}", f"clip/{clip_id}/{number}.poster.jpg"]
+
+
 def spool_key(attempt_id: UUID) -> str:
     """Where a dispatcher leaves what it rendered itself."""
     return f"spool/{attempt_id}.mp4"
@@ -60,6 +65,13 @@ def read_in_pieces(key: str) -> Iterator[Iterator[bytes]]:
     """The file's bytes. Raises FileNotFoundError."""
     with default_storage.open(key) as file:
         yield iter(lambda: file.read(PIECE_BYTES), b"")
+
+
+def fetch(key: str, path: Path) -> None:
+    """Copy a stored file to `path`. Raises FileNotFoundError."""
+    with read_in_pieces(key) as pieces, path.open("wb") as file:
+        for piece in pieces:
+            file.write(piece)
 
 
 def delete_keys(keys: Iterable[str]) -> None:
