@@ -27,6 +27,13 @@ def png(width: int = 128, height: int = 96, *, image_format: str = "PNG") -> byt
     return out.getvalue()
 
 
+def plain_png(width: int, height: int, colour: str) -> bytes:
+    """A picture of one colour, to be known again in a video."""
+    out = io.BytesIO()
+    Image.new("RGB", (width, height), colour).save(out, "PNG")
+    return out.getvalue()
+
+
 def source_image(owner: User, *, width: int = 128, height: int = 96, **values: Any) -> SourceImage:
     key = f"in/{uuid.uuid4()}.png"
     content = png(width, height)

@@ -63,6 +63,8 @@ class RenderRequest:
     steps: int
     cfg_scale: float
     seed: int
+    end_picture: Callable[[], Awaitable[bytes]] | None = None  # what it shall end with, a PNG of the same size
+    interpolate: int = 1  # so many times the frames, put in between, at so many times the speed
     model: str = ""  # high-noise model (SwarmUI's full name); empty for the motion preview
     low_noise_model: str = ""
     swap_percent: float = 0.5
@@ -73,6 +75,7 @@ class RenderRequest:
     endpoint: str = ""  # the cloud's name for the model
     parameters: Mapping[str, Any] = field(default_factory=dict)  # how our settings are called there
     picture_link: Callable[[], Awaitable[str]] | None = None  # an address of the picture that is good for some hours
+    end_picture_link: Callable[[], Awaitable[str]] | None = None
     webhook_url: str = ""  # where the provider may say that it is done
     typical_seconds: float = 60.0  # one video's usual time, for progress that nobody tells
 

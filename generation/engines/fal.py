@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -24,7 +24,7 @@ from generation.engines.fal_client import Answer, FalClient, FalHostRefused, Fal
 from generation.engines.fal_errors import Forgotten, NoResultYet, failure, is_charged, is_passing, refusal, sound
 from generation.engines.fal_find import find_request
 from generation.engines.fal_messages import BadAnswer, request_id_of, standing_of
-from generation.engines.fal_request import Asked, asked, image_field, without_query
+from generation.engines.fal_request import Asked, asked, image_field, image_fields, without_query
 from generation.engines.fal_result import Prices, result_of
 from generation.engines.fal_watch import Watch
 from gpu.clients.guarded import AnswerRefused
@@ -79,13 +79,17 @@ class FalEngine:
         """Make the video. The one place that sends a paid request."""
         watch = Watch(request, reporter)
         watch.sending()
-        picture_url = await self._hand_over_picture(request)
-        wanted = asked(request, picture_url)
+        picture_url = await self._hand_over(request.picture_link, request.picture, f"{request.nonce}.png")
+        end_url = ""
+        if request.end_picture is not None:
+            end_url = await self._hand_over(request.end_picture_link, request.end_picture, f"{request.nonce}-end.png")
+        wanted = asked(request, picture_url, end_url)
         ref: ProviderRef = {
             "endpoint": request.endpoint,
             "nonce": request.nonce,
             "sent": datetime.now(UTC).isoformat(),
             "picture": without_query(picture_url),
+            "end_picture": without_query(end_url),
             "image_field": image_field(request.parameters),
         }
         await reporter.sending(ref, _request_sent(request, wanted))
@@ -141,14 +145,15 @@ class FalEngine:
 
     # --- sending ----------------------------------------------------------------------------------------------------
 
-    async def _hand_over_picture(self, request: RenderRequest) -> str:
+    async def _hand_over(
+        self, link: Callable[[], Awaitable[str]] | None, read: Callable[[], Awaitable[bytes]], name: str
+    ) -> str:
         """Nothing is paid for this: whatever goes wrong, the attempt may be made again."""
-        if request.picture_link is not None:
-            return await request.picture_link()
+        if link is not None:
+            return await link()
         try:
             async with self._uploads:
-                picture = await request.picture()
-                return await self._client.upload(picture, name=f"{request.nonce}.png")
+                return await self._client.upload(await read(), name=name)
         except FalRefused as exc:
             if exc.answer.status in (401, 402, 403):
                 raise refusal(exc.answer) from exc
@@ -203,7 +208,8 @@ class FalEngine:
     ) -> RenderResult:
         if not ref.get("request_id"):
             ref = ref | {"request_id": await self._find(ref, reporter, watch)}
-            await reporter.sending(ref, _request_sent(request, asked(request, ref.get("picture", ""))))
+            told = asked(request, ref.get("picture", ""), ref.get("end_picture", ""))
+            await reporter.sending(ref, _request_sent(request, told))
         answer = await self._follow(ref, reporter, watch)
         self._mark("fal.result_known")
         watch.finishing()
@@ -305,6 +311,6 @@ class FalEngine:
 
 def _request_sent(request: RenderRequest, wanted: Asked) -> dict[str, Any]:
     """What is kept of the request: a link to our storage opens the picture, so its signature is left out."""
-    field = image_field(request.parameters)
-    fields = wanted.fields | {field: without_query(str(wanted.fields.get(field, "")))}
+    pictures = [field for field in image_fields(request.parameters) if field in wanted.fields]
+    fields = wanted.fields | {field: without_query(str(wanted.fields[field])) for field in pictures}
     return {"endpoint": request.endpoint, "input": fields, "expects": wanted.expects}

@@ -4,6 +4,7 @@ The format, a JSON object. Keys are our settings; what stands under a key says h
 
     {"prompt": "prompt",                                          the same value under that name
      "image": "image_url",                                        the picture's address
+     "end_image": "end_image_url",                                that of the picture to end with, where there is one
      "frames": "num_frames", "fps": "frames_per_second", "seed": "seed", "negative_prompt": ..., "steps": ...,
      "cfg_scale": ..., "width": ..., "height": ...,
      "seconds": {"field": "duration", "choices": [5, 10], "as": "text"},   the nearest length it makes, as "5"
@@ -25,8 +26,8 @@ from urllib.parse import urlsplit, urlunsplit
 from generation.engines.base import RenderRequest
 
 SETTINGS = (
-    *("image", "prompt", "negative_prompt", "seed", "frames", "fps", "steps", "cfg_scale", "width", "height"),
-    *("seconds", "resolution", "aspect_ratio", "size"),
+    *("image", "end_image", "prompt", "negative_prompt", "seed", "frames", "fps", "steps", "cfg_scale"),
+    *("width", "height", "seconds", "resolution", "aspect_ratio", "size"),
 )
 _OTHERS = ("fixed", "priced_at_fps")
 _KINDS = {"text": str, "integer": int, "number": float}
@@ -42,10 +43,10 @@ class Asked:
     expects: dict[str, Any]  # of: width, height, frames, fps, seconds, shorter_side; only what was really asked for
 
 
-def asked(request: RenderRequest, picture_url: str) -> Asked:
-    """The body of the request. `picture_url` may be anything that stands for the picture."""
+def asked(request: RenderRequest, picture_url: str, end_picture_url: str = "") -> Asked:
+    """The body of the request. An address may be anything that stands for its picture; "" for no end picture."""
     parameters = request.parameters
-    values = _values(request, picture_url)
+    values = _values(request, picture_url) | {"end_image": end_picture_url or None}
     fields: dict[str, Any] = dict(parameters.get("fixed", {}))
     for name in SETTINGS:
         if name in parameters and values[name] is not None and (name != "negative_prompt" or values[name]):
@@ -56,6 +57,12 @@ def asked(request: RenderRequest, picture_url: str) -> Asked:
 
 def image_field(parameters: Mapping[str, Any]) -> str:
     return str(_rule(parameters.get("image", "image_url"))["field"])
+
+
+def image_fields(parameters: Mapping[str, Any]) -> list[str]:
+    """Every field that holds a picture's address."""
+    end = [str(_rule(parameters["end_image"])["field"])] if "end_image" in parameters else []
+    return [image_field(parameters), *end]
 
 
 def seconds_sent(parameters: Mapping[str, Any], *, frames: int, fps: int) -> Fraction:

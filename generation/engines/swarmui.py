@@ -157,13 +157,14 @@ class SwarmEngine:
             # SwarmUI gives a new socket 60 seconds for its message, so wait for a free upload before opening it.
             async with self._uploads:
                 picture = await request.picture()
+                end_picture = await request.end_picture() if request.end_picture else None
                 try:
                     stream = await stack.enter_async_context(self._client.open_stream())
                 except _TROUBLE as exc:
                     raise unavailable(exc) from exc
                 message = {"session_id": ref["session_id"], **parameters(request)}
-                await stream.send(message, picture, self._timing.upload_s)
-                del picture
+                await stream.send(message, picture, self._timing.upload_s, end_picture=end_picture)
+                del picture, end_picture
             watch.sent()
             image = await self._follow(stream, ref, watch)
             watch.finishing()

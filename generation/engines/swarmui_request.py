@@ -6,6 +6,7 @@ from typing import Any
 
 from generation.engines.base import RenderRequest
 
+INTERPOLATION = "RIFE"
 # SwarmUI's section ids: 0 applies a LoRA everywhere, 2 to the video (high noise) model, 3 to the swap (low noise) one.
 _SECTIONS = {"all": "0", "high": "2", "low": "3"}
 
@@ -22,7 +23,7 @@ def output_path(nonce: str) -> str:
 
 
 def parameters(request: RenderRequest) -> dict[str, Any]:
-    """Everything but the session and the picture. Numbers are ours; texts are neutralised."""
+    """Everything but the session and the pictures. Numbers are ours; texts are neutralised."""
     values: dict[str, Any] = {
         # Omitted values are not the ones that SwarmUI's own page sends, so nothing is left to them.
         "images": 1,
@@ -51,6 +52,12 @@ def parameters(request: RenderRequest) -> dict[str, Any]:
             "loras": ",".join(lora.name for lora in request.loras),
             "loraweights": ",".join(f"{lora.weight:g}" for lora in request.loras),
             "lorasectionconfinement": ",".join(_SECTIONS[lora.stage] for lora in request.loras),
+        }
+    if request.interpolate > 1:
+        # One without the other does nothing. The speed is multiplied as well, so the video stays as long.
+        values |= {
+            "videoframeinterpolationmultiplier": request.interpolate,
+            "videoframeinterpolationmethod": INTERPOLATION,
         }
     optional = {"sampler": request.sampler, "scheduler": request.scheduler}
     return values | {key: value for key, value in optional.items() if value}

@@ -5,8 +5,10 @@ import secrets
 from dataclasses import dataclass
 from typing import TypeVar
 
+from django.utils.translation import gettext as _
+
 from generation.errors import BadSetting
-from generation.models import Batch, SourceImage, VideoJob, VideoModel
+from generation.models import Batch, Provider, SourceImage, VideoJob, VideoModel
 
 # Fits SwarmUI's 63 bits with room for its own +42 and +43, and a JSON number in every language.
 MAX_SEED = 2**53 - 1
@@ -14,6 +16,7 @@ MAX_SEED = 2**53 - 1
 SIZE_STEP = 16
 # Sizes of one class differ a little in area: 640x640 is 3 % more than 832x480.
 AREA_MARGIN = 1.1
+INTERPOLATIONS = (1, 2, 4)
 
 Number = TypeVar("Number", int, float)
 
@@ -57,6 +60,7 @@ class Settings:
     width: int | None
     height: int | None
     negative_prompt: str
+    interpolate: int
 
 
 def check_settings(model: VideoModel, request: JobRequest) -> Settings:
@@ -66,6 +70,7 @@ def check_settings(model: VideoModel, request: JobRequest) -> Settings:
         raise BadSetting(f"The seed must be from 0 to {MAX_SEED}, or -1 for a random one.", field="seed")
     for field in ("focus_x", "focus_y"):
         _within(field, getattr(request, field), 0.5, 0.0, 1.0)
+    _check_extras(model, request)
     size, width, height = _size(model, request)
     negative = model.default_negative_prompt if request.negative_prompt is None else request.negative_prompt
     return Settings(
@@ -78,7 +83,22 @@ def check_settings(model: VideoModel, request: JobRequest) -> Settings:
         width=width,
         height=height,
         negative_prompt=negative,
+        interpolate=request.interpolate,
     )
+
+
+def _check_extras(model: VideoModel, request: JobRequest) -> None:
+    if request.end_image is not None and not model.takes_end_image:
+        raise BadSetting(_("%(model)s takes no picture to end with.") % {"model": model.name}, field="end_image")
+    if request.interpolate not in INTERPOLATIONS:
+        raise BadSetting(_("Choose 1, 2 or 4 times the frames."), field="interpolate")
+    if request.interpolate > 1 and model.provider != Provider.SWARMUI:
+        raise BadSetting(
+            _("%(model)s cannot put frames in between.") % {"model": model.name},
+            field="interpolate",
+        )
+    if request.continues_frame is not None and request.continues is None:
+        raise BadSetting(_("Say which video this frame is of."), field="continues_frame")
 
 
 def _frames(model: VideoModel, asked: int | None) -> int:

@@ -34,7 +34,17 @@ def drift_of(asked: Mapping[str, Any], facts: Facts, metadata: Mapping[str, Any]
     expects = asked.get("expects")
     if isinstance(expects, dict):
         found += [sentence for check in (_size, _frames, _speed, _length) if (sentence := check(expects, facts))]
+    if sentence := _smoothness(asked, facts):
+        found.append(sentence)
     return found
+
+
+def _smoothness(asked: Mapping[str, Any], facts: Facts) -> str:
+    """SwarmUI multiplies the speed together with the frames, or does neither."""
+    times, fps = asked.get("videoframeinterpolationmultiplier"), asked.get("videofps")
+    if not times or not fps or abs(facts.fps - fps * times) <= FPS_TOLERANCE:
+        return ""
+    return f"Frames in between, {fps * times} a second, were asked for; the video has {facts.fps:g}."
 
 
 def _size(expects: Mapping[str, Any], facts: Facts) -> str:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from generation.models import VideoModel
+from generation.models import Provider, VideoModel
 from generation.services.jobs import SIZE_STEP, JobRequest, parse_size
 
 USUAL_FPS = 16
@@ -16,6 +16,10 @@ def fitted(model: VideoModel, request: JobRequest, *, asked: VideoModel | None =
     """
     if asked is not None and asked.pk == model.pk:
         return replace(request, model=model.slug)
+    if not model.takes_end_image:
+        request = replace(request, end_image=None)
+    if model.provider != Provider.SWARMUI:
+        request = replace(request, interpolate=1)
     fps = model.default_fps
     if request.fps is not None and model.min_fps <= request.fps <= model.max_fps:
         fps = request.fps

@@ -21,6 +21,7 @@ ENOUGH = 3  # fewer of one kind say little: the next wider kind is asked
 FIT_FROM, FIT_SPREAD = 6, 1.5  # videos, and how much their work must differ, before its effect is measured
 # Nobody has measured anything: the operator's figure may be far off, and more often too low.
 GUESSED_LOW, GUESSED_HIGH = 0.5, 3.0
+ASSUMED_BETWEEN = 0.1  # of a video's time, for each further frame that is put in between two
 SCALED = 1.25  # how much further the range is when the work was not the same
 
 
@@ -37,24 +38,32 @@ class Sized(Protocol):
     def steps(self) -> int: ...
     @property
     def cfg_scale(self) -> float: ...
+    @property
+    def interpolate(self) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What the rendering time grows with: pixels x frames x passes, which are steps, or twice as many with CFG."""
+    """What the rendering time grows with: pixels x frames x passes, which are steps, or twice as many with CFG.
+
+    Frames put in between take time too. Until videos with as many of them were measured, it is assumed how much.
+    """
 
     width: int
     height: int
     frames: int
     passes: int
+    interpolate: int = 1
 
     @property
     def units(self) -> float:
-        return self.width * self.height * self.frames * max(1, self.passes) / 1e6
+        between = 1 + ASSUMED_BETWEEN * (self.interpolate - 1)
+        return self.width * self.height * self.frames * max(1, self.passes) * between / 1e6
 
     def is_like(self, other: "Work") -> bool:
         """The same but for the number of frames, with which the time grows evenly."""
-        return (self.width, self.height, self.passes) == (other.width, other.height, other.passes)
+        mine = (self.width, self.height, self.passes, self.interpolate)
+        return mine == (other.width, other.height, other.passes, other.interpolate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +90,8 @@ class Seconds:
 def work_of(model: VideoModel, asked: Sized) -> Work:
     """The work of a request; the model's default size where the picture will decide."""
     width, height = (asked.width, asked.height) if asked.width and asked.height else sides(model.sizes[0])
-    return Work(width, height, asked.frames, _passes(model.provider, asked.steps, asked.cfg_scale))
+    passes = _passes(model.provider, asked.steps, asked.cfg_scale)
+    return Work(width, height, asked.frames, passes, asked.interpolate)
 
 
 def usual(model: VideoModel) -> Work:
@@ -182,6 +192,7 @@ def _newest(pks: set[int]) -> QuerySet[Attempt]:
     return newest.select_related("job").only(
         *("engine", "endpoint", "machine", "timings"),
         *("job__model_id", "job__width", "job__height", "job__frames", "job__steps", "job__cfg_scale"),
+        "job__interpolate",
     )
 
 
@@ -192,7 +203,7 @@ def _sample(row: Attempt, machines: dict[UUID, str]) -> Sample | None:
         return None
     passes = _passes(row.engine, row.job.steps, row.job.cfg_scale)
     gpu = machines.get(row.machine, "") if row.machine else row.endpoint if row.engine == Provider.SWARMUI else ""
-    return Sample(Work(width, height, row.job.frames, passes), seconds, gpu)
+    return Sample(Work(width, height, row.job.frames, passes, row.job.interpolate), seconds, gpu)
 
 
 def busy_seconds(timings: dict[str, float]) -> float:

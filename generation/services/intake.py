@@ -17,6 +17,7 @@ from django.core.files import File
 from django.core.files.storage import default_storage
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from generation.errors import PictureInUse, PictureRefused
@@ -93,7 +94,7 @@ def delete_picture(*, image: SourceImage) -> None:
         row = SourceImage.objects.select_for_update().filter(pk=image.pk).first()
         if row is None:
             return
-        if VideoJob.objects.unfinished().filter(image=row).exists():
+        if VideoJob.objects.unfinished().filter(Q(image=row) | Q(end_image=row)).exists():
             raise PictureInUse("A video is being made of this picture. Cancel it first, or wait until it is done.")
         row.delete()
         transaction.on_commit(partial(_drop, row.key, row.thumbnail_key))

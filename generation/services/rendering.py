@@ -120,6 +120,8 @@ def request_of(held: Held) -> RenderRequest:
     return RenderRequest(
         nonce=held.claim.attempt.nonce,
         picture=_reader(job.image, job.width, job.height, (job.focus_x, job.focus_y)),
+        # Nobody says what matters in it, so its middle is kept.
+        end_picture=_reader(job.end_image, job.width, job.height, (0.5, 0.5)) if job.end_image else None,
         prompt=job.prompt,
         negative_prompt=job.negative_prompt,
         width=job.width,
@@ -129,6 +131,7 @@ def request_of(held: Held) -> RenderRequest:
         steps=job.steps,
         cfg_scale=job.cfg_scale,
         seed=job.seed,
+        interpolate=job.interpolate,
         model=model.high_noise_model,
         low_noise_model=model.low_noise_model,
         swap_percent=model.swap_percent,
@@ -149,6 +152,7 @@ def _in_the_cloud(held: Held) -> dict[str, Any]:
         "endpoint": job.model.endpoint,
         "parameters": job.model.parameters,
         "picture_link": handing_over.link_of(job, attempt),
+        "end_picture_link": handing_over.end_link_of(job, attempt),
         "webhook_url": evidence.webhook_url(attempt.nonce),
         "typical_seconds": job.model.typical_seconds,
     }

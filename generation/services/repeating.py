@@ -10,6 +10,8 @@ def request_of(job: VideoJob) -> JobRequest:
     image_url = job.image_url if job.image is None else ""
     if job.image is None and not image_url:
         raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
+    # What it continues may be deleted by now; the picture that was taken from it is still there.
+    goes_on = job.continues is not None and job.continues.deleted_at is None
     return JobRequest(
         prompt=job.prompt,
         model=job.model.slug,
@@ -27,8 +29,8 @@ def request_of(job: VideoJob) -> JobRequest:
         rights_version=job.rights_version,
         end_image=job.end_image,
         interpolate=job.interpolate,
-        continues=job.continues,
-        continues_frame=job.continues_frame,
+        continues=job.continues if goes_on else None,
+        continues_frame=job.continues_frame if goes_on else None,
         visible_label=job.visible_label,
         batch=job.batch,
     )

@@ -242,15 +242,17 @@ class GenerationStream:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
 
-    async def send(self, params: Mapping[str, Any], picture: bytes, timeout_s: float) -> None:
-        """Send the request with the PNG as its `initimage`.
+    async def send(
+        self, params: Mapping[str, Any], picture: bytes, timeout_s: float, *, end_picture: bytes | None = None
+    ) -> None:
+        """Send the request with the PNG as its `initimage`, and another one as its `videoendimage`.
 
         The message goes out in pieces, so that its four copies (base64, JSON, UTF-8, masked) never exist whole.
         Raises SwarmStreamBroken: whether the server has understood the request is not known then.
         """
         try:
             async with asyncio.timeout(timeout_s):
-                await self._socket.send(_fragments(params, picture))
+                await self._socket.send(_fragments(params, {"initimage": picture, "videoendimage": end_picture}))
         except (ConnectionClosed, OSError) as exc:
             raise SwarmStreamBroken(f"sending: {type(exc).__name__}") from exc
 
@@ -267,11 +269,15 @@ class GenerationStream:
         self._socket.transport.abort()
 
 
-async def _fragments(params: Mapping[str, Any], picture: bytes) -> AsyncIterator[str]:
-    yield json.dumps(dict(params))[:-1] + ', "initimage": "data:image/png;base64,'
-    for start in range(0, len(picture), PICTURE_PIECE_BYTES):
-        yield base64.b64encode(picture[start : start + PICTURE_PIECE_BYTES]).decode("ascii")
-    yield '"}'
+async def _fragments(params: Mapping[str, Any], pictures: Mapping[str, bytes | None]) -> AsyncIterator[str]:
+    yield json.dumps(dict(params))[:-1]
+    for name, picture in pictures.items():
+        if picture is not None:
+            yield f', "{name}": "data:image/png;base64,'
+            for start in range(0, len(picture), PICTURE_PIECE_BYTES):
+                yield base64.b64encode(picture[start : start + PICTURE_PIECE_BYTES]).decode("ascii")
+            yield '"'
+    yield "}"
 
 
 def _answer(route: str, response: httpx.Response) -> dict[str, Any]:

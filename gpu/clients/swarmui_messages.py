@@ -18,6 +18,7 @@ MAX_ERROR_CHARS = 300
 MAX_METADATA_CHARS = 256 * 1024
 MAX_IMAGE_CHARS = 32 * 1024 * 1024
 MAX_PREVIEW_BYTES = 4 * 1024 * 1024
+MAX_FEATURES, MAX_FEATURE_CHARS = 200, 60
 
 # Long runs of the base64 alphabet are pictures (SwarmUI echoes a bad one whole), session ids or keys.
 _LONG_RUN = re.compile(r"data:[\w/+.;=-]*,?|[A-Za-z0-9+/=]{36,}")
@@ -44,6 +45,7 @@ class Status:
     waiting_backends: int
     live_gens: int
     backend_status: str = ""
+    features: frozenset[str] = frozenset()  # what its backends can do besides, "frameinterps" for example
 
     @property
     def is_idle(self) -> bool:
@@ -138,7 +140,14 @@ def parse_status(data: dict[str, Any]) -> Status:
         waiting_backends=_count(counts, "waiting_backends"),
         live_gens=_count(counts, "live_gens"),
         backend_status=word[:40] if isinstance(word, str) else "",
+        features=_features(data.get("supported_features")),
     )
+
+
+def _features(said: object) -> frozenset[str]:
+    """Not everywhere where there is a status: sockets leave them out."""
+    words = said[:MAX_FEATURES] if isinstance(said, list) else []
+    return frozenset(word for word in words if isinstance(word, str) and len(word) <= MAX_FEATURE_CHARS)
 
 
 def parse_session(data: dict[str, Any]) -> Session:

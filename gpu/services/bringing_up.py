@@ -56,7 +56,7 @@ def _bring_up(client: VastClient, row: Instance, record: Record, now: datetime) 
     for place in readiness.places(record, secret_of(row), logs):
         look = readiness.look(place, secret_of(row), needed)
         if look.is_ready:
-            _ready(row, place.url, now)
+            _ready(row, place.url, look.features, now)
             return
         said = look.message
         if look.step != "nothing":
@@ -64,11 +64,11 @@ def _bring_up(client: VastClient, row: Instance, record: Record, now: datetime) 
     _progress(row, logs, said, now)
 
 
-def _ready(row: Instance, url: str, now: datetime) -> None:
+def _ready(row: Instance, url: str, features: frozenset[str], now: datetime) -> None:
     crashpoint("vast.ready.seen")
+    values = {"url": url, "features": sorted(features), "ready_at": now, "idle_since": now}
     with transaction.atomic():
-        ready = row.move(S.PROVISIONING, to=S.READY, url=url, ready_at=now, idle_since=now, trouble="", step="ready")
-        if not ready:
+        if not row.move(S.PROVISIONING, to=S.READY, trouble="", step="ready", **values):
             return
         hosts.booted(row, now=now)
         minutes = (now - (row.sent_at or row.created_at)).total_seconds() / 60

@@ -164,6 +164,12 @@ def swarmui_available() -> bool:
     return any(_live.answer(one.url) for one in found)
 
 
+def features_of(url: str) -> frozenset[str] | None:
+    """What the server typed in by hand says that it can do besides rendering; None when it does not answer now."""
+    _asked[url] = _configured(url)
+    return _features.get(url) if _live.answer(url) else None
+
+
 def probe(url: str) -> Probe:
     """Look at a server, configured or not, for at most 8 seconds. Never raises for a bad one."""
     try:
@@ -209,6 +215,7 @@ async def _describe(client: SwarmClient, session: Session, latency_ms: int) -> P
 
 
 _sessions: dict[str, str] = {}
+_features: dict[str, frozenset[str]] = {}  # as told at the last look
 _asked: dict[str, Endpoint] = {}  # the looks run in threads that must not read the database
 
 
@@ -230,7 +237,7 @@ async def _ask(url: str) -> None:
     try:
         if url not in _sessions:
             _sessions[url] = (await client.new_session()).session_id
-        await client.status(_sessions[url])
+        _features[url] = (await client.status(_sessions[url])).features
     except SwarmSessionLost:
         _sessions[url] = (await client.new_session()).session_id
     finally:

@@ -66,6 +66,7 @@ class Look:
 
     step: str
     message: str
+    features: frozenset[str] = frozenset()  # what it says that it can do besides
 
     @property
     def is_ready(self) -> bool:
@@ -182,11 +183,12 @@ async def _look(place: Place, secret: str, needed: list[Needed]) -> Look:
                 said = ", ".join(sorted(set(states))) or "none yet"
                 return Look("starting", f"SwarmUI starts; its backend: {said}.")
             missing = await _missing(client, session, needed)
+            features = (await client.status(session)).features
     finally:
         await client.aclose()
     if missing:
         return Look("models", f"SwarmUI lacks {', '.join(missing)}."[:300])
-    return Look("ready", "SwarmUI answers, its backend runs, and every model is there.")
+    return Look("ready", "SwarmUI answers, its backend runs, and every model is there.", features)
 
 
 async def _missing(client: SwarmClient, session: str, needed: list[Needed]) -> list[str]:

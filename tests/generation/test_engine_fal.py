@@ -10,6 +10,8 @@ import pytest
 from generation.engines.base import EngineError, EngineFailed, EngineRefused, EngineUnavailable, Phase
 from generation.engines.fal import FalEngine
 from generation.engines.fal_client import FalHostRefused, Hosts
+from tests import factories
+from tests.films import frames_of
 from tests.generation.fal_driver import PARAMETERS, QUICK, WAN, Recorder, a_request, an_engine, picture, until
 from tests.simulators.fal import FalSimulator
 
@@ -25,7 +27,14 @@ def shared() -> Iterator[FalSimulator]:
 @pytest.fixture
 def fal(shared: FalSimulator) -> FalSimulator:
     shared.script(
-        fail_next={}, fate_next=[], fate_by_prompt={}, seconds=0.3, concurrency=0, cancel_running=False, ignores={}
+        fail_next={},
+        fate_next=[],
+        fate_by_prompt={},
+        seconds=0.3,
+        concurrency=0,
+        cancel_running=False,
+        ignores={},
+        cheap=True,
     )
     return shared
 
@@ -52,6 +61,62 @@ async def test_a_picture_becomes_a_video_with_one_paid_call(fal: FalSimulator) -
     } | {"aspect_ratio": "16:9"}
     assert (result.seed, result.prompt, result.drift) == (7, "the dog runs", ())
     assert result.cost_usd == Decimal(paid["billed"]).quantize(Decimal("0.000001"))
+
+
+async def white() -> bytes:
+    return factories.plain_png(832, 480, "white")
+
+
+async def test_a_video_ends_with_the_picture_that_its_endpoint_has_a_field_for(fal: FalSimulator) -> None:
+    fal.script(cheap=False)
+    seen = Recorder()
+    request = a_request(end_picture=white, parameters=PARAMETERS | {"end_image": "end_image_url"})
+    async with an_engine(fal) as engine:
+        result = await engine.render(request, seen)
+        with engine.open_result(result.ref) as pieces:
+            last = frames_of(b"".join(pieces))[-1]
+
+    (paid,) = fal.requests_for(request.nonce)
+    assert paid["input"]["end_image_url"].startswith(fal.media_url)
+    assert paid["input"]["end_image_url"] != paid["input"]["image_url"]
+    assert last.mean() > 250
+    kept = seen.sent[-1][1]["input"]
+    assert "?" not in kept["end_image_url"]
+    assert seen.ref["end_picture"] == kept["end_image_url"]
+
+
+async def test_without_an_end_picture_nothing_is_sent_for_it(fal: FalSimulator) -> None:
+    request = a_request(parameters=PARAMETERS | {"end_image": "end_image_url"})
+    async with an_engine(fal) as engine:
+        await engine.render(request, Recorder())
+
+    (paid,) = fal.requests_for(request.nonce)
+    assert "end_image_url" not in paid["input"]
+
+
+async def test_a_link_to_the_end_picture_is_sent_whole_and_kept_without_its_signature(fal: FalSimulator) -> None:
+    link = await uploaded(fal)
+
+    async def end_link() -> str:
+        return link + "?signature=secret"
+
+    seen = Recorder()
+    fields = PARAMETERS | {"end_image": "end_image_url"}
+    request = a_request(end_picture=white, end_picture_link=end_link, parameters=fields)
+    async with an_engine(fal) as engine:
+        await engine.render(request, seen)
+
+    (paid,) = fal.requests_for(request.nonce)
+    assert paid["input"]["end_image_url"].endswith("?signature=secret")
+    assert "signature" not in str(seen.sent)
+
+
+async def uploaded(fal: FalSimulator) -> str:
+    """The address of a picture on the simulated CDN."""
+    seen = Recorder()
+    async with an_engine(fal) as engine:
+        await engine.render(a_request(), seen)
+    return str(seen.ref["picture"])
 
 
 async def test_how_to_find_it_is_saved_before_the_call_and_the_id_before_anything_waits(fal: FalSimulator) -> None:

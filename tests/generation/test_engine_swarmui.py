@@ -16,6 +16,7 @@ from generation.engines.base import (
     Phase,
 )
 from tests import factories
+from tests.films import fps_of, frames_of
 from tests.generation.swarmui_driver import Recorder, a_request, an_engine, until, until_state
 from tests.simulators.swarmui.simulator import SwarmSimulator
 
@@ -52,6 +53,53 @@ async def test_what_arrives_is_what_was_asked_for(swarm: SwarmSimulator) -> None
         key: float(arrived[key]) if isinstance(value, float | int) else arrived[key] for key, value in asked.items()
     } == asked
     assert render["picture_sha256"] == hashlib.sha256(factories.png(128, 96)).hexdigest()
+
+
+async def test_a_video_ends_with_the_end_picture_and_neither_is_in_what_is_kept(swarm: SwarmSimulator) -> None:
+    async def white() -> bytes:
+        return white_png
+
+    white_png = factories.plain_png(128, 96, "white")
+    seen = Recorder()
+    async with an_engine(swarm.url) as engine:
+        result = await engine.render(a_request(end_picture=white), seen)
+        with engine.open_result(result.ref) as pieces:
+            last = frames_of(b"".join(pieces))[-1]
+
+    [render] = swarm.renders()
+    assert render["picture_sha256"] == hashlib.sha256(factories.png(128, 96)).hexdigest()
+    assert render["end_picture_sha256"] == hashlib.sha256(white_png).hexdigest()
+    assert last.mean() > 250
+    assert not {"initimage", "videoendimage"} & seen.sent[0][1].keys()
+    assert "base64" not in str(seen.sent)
+
+
+async def test_an_end_picture_that_is_none_breaks_the_render(swarm: SwarmSimulator) -> None:
+    async def broken() -> bytes:
+        return b"no picture"
+
+    async with an_engine(swarm.url) as engine:
+        with pytest.raises(EngineFailed):
+            await engine.render(a_request(end_picture=broken), Recorder())
+
+
+async def test_frames_in_between_make_a_smoother_video_of_the_same_length(swarm: SwarmSimulator) -> None:
+    swarm.script(features=["comfyui", "text2image", "video", "frameinterps"])
+    async with an_engine(swarm.url) as engine:
+        result = await engine.render(a_request(interpolate=4), Recorder())
+        with engine.open_result(result.ref) as pieces:
+            video = b"".join(pieces)
+
+    assert len(frames_of(video)) == 17  # of 5
+    assert fps_of(video) == 64
+
+
+async def test_a_server_without_the_nodes_for_it_refuses_frames_in_between(swarm: SwarmSimulator) -> None:
+    async with an_engine(swarm.url) as engine:
+        with pytest.raises(EngineRefused, match="frameinterps") as refused:
+            await engine.render(a_request(interpolate=2), Recorder())
+
+    assert refused.value.code == "backend_mismatch"
 
 
 async def test_the_ref_is_saved_before_anything_is_sent_and_holds_no_picture(swarm: SwarmSimulator) -> None:

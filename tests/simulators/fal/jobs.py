@@ -42,6 +42,7 @@ class Job:
     ended_at: float | None = None
     inference_s: float = 0.0
     cancel_asked: bool = False
+    no_picture: str = ""  # the field whose picture could not be had
     code: int = 0
     output: JsonObject = field(default_factory=dict)  # the result, or the error in fal's form
     error: str = ""

@@ -180,6 +180,7 @@ SEEDANCE = Endpoint(
 )
 LTX_2 = Endpoint(
     fields=_basic(
+        end_image_url=Field(kind=str),
         num_frames=Field(kind=int, default=121, low=9, high=481),
         fps=Field(kind=float, default=25, low=1, high=60),
         video_size=Field(kind=object, default="auto"),

@@ -71,7 +71,8 @@ class Outcome:
         elif self._fail_as_scripted(job):
             pass
         elif film is None:
-            entry = problem(["image_url"], NO_FILE, "file_download_error", job.given.get("image_url"))
+            where = job.no_picture or "image_url"
+            entry = problem([where], NO_FILE, "file_download_error", job.given.get(where))
             self._fail(job, 422, [entry], retryable=False)
         else:
             self._succeed(job, film)
@@ -144,14 +145,25 @@ class Outcome:
         return expiry(self._world, job.headers.get("x-fal-object-lifecycle-preference", ""))
 
     async def _render(self, job: Job) -> bytes:
-        url = job.given.get("image_url")
-        data = await picture(self._world.shelf, str(url)) if url else None
+        data, end = [await self._picture(job, name) for name in ("image_url", "end_image_url")]
         ratio = await ratio_of(data) if data is not None else 16 / 9
         clip = _drifted(job, job.set_price(ratio))
         if self._world.script.cheap:
             shared = await asyncio.to_thread(video.encode_shared, clip)
             return shared + video.free_box(MARK_BYTES, job.id.encode().ljust(MARK_BYTES - 8, b" "))
-        return await asyncio.to_thread(video.encode, data, clip)
+        return await asyncio.to_thread(video.encode, data, clip, end)
+
+    async def _picture(self, job: Job, name: str) -> bytes | None:
+        """What the field points at, and a word in the job when it cannot be had."""
+        if not (url := job.given.get(name)):
+            return None
+        try:
+            data = await picture(self._world.shelf, str(url))
+            await ratio_of(data)
+        except NoPictureError:
+            job.no_picture = name
+            raise
+        return data
 
 
 def expiry(world: "World", preference: str) -> float | None:

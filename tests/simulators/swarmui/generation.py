@@ -144,6 +144,7 @@ class ImageTask:
                 request_id=request_id,
                 params=dict(params.values),
                 picture_sha256=params.picture_sha256(),
+                end_picture_sha256=params.picture_sha256("videoendimage"),
                 path=str(params.get("overrideoutpathformat", "")),
             )
         )

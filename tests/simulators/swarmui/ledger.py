@@ -23,6 +23,7 @@ class Render:
     request_id: str
     params: dict[str, Any]
     picture_sha256: str = ""
+    end_picture_sha256: str = ""
     path: str = ""
     state: str = QUEUED
     asked_at: float = field(default_factory=time.time)

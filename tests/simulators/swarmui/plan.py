@@ -92,7 +92,8 @@ def _video_clip(found: ParamSet, base_stage: bool) -> Clip:
     return Clip(
         width=max(16, width // 16 * 16),
         height=max(16, height // 16 * 16),
-        frames=frames * multiplier,
+        # Frames are put in between two, and none comes after the last.
+        frames=(frames - 1) * multiplier + 1,
         fps=found.get("videofps", _class(found).fps) * multiplier,
         format=found.get("videoformat", "h264-mp4"),
         boomerang=found.get("videoboomerang", False),

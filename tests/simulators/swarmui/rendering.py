@@ -129,7 +129,7 @@ class Renderer:
             return Media(data=data, extension=clip.extension, mime=clip.mime, size=size, mark=secrets.token_bytes(16))
         picture = self.params.pictures.get("initimage")
         try:
-            data = await self.world.in_encoder(video.encode, picture, clip)
+            data = await self.world.in_encoder(video.encode, picture, clip, self.params.pictures.get("videoendimage"))
         except video.NotAPictureError:
             raise GenerationError(FAULTS["comfy_died"][1]) from None
         return Media(data=data, extension=clip.extension, mime=clip.mime, size=size)

@@ -32,8 +32,8 @@ class ParamSet:
     def get(self, name: str, default: Any = None) -> Any:
         return self.values.get(name, default)
 
-    def picture_sha256(self) -> str:
-        picture = self.pictures.get("initimage")
+    def picture_sha256(self, name: str = "initimage") -> str:
+        picture = self.pictures.get(name)
         return hashlib.sha256(picture).hexdigest() if picture is not None else ""
 
 

@@ -55,13 +55,16 @@ class NotAPictureError(Exception):
     """The bytes do not decode as a picture."""
 
 
-def encode(picture: bytes | None, clip: Clip) -> bytes:
-    """The clip as a file. `picture` is stretched to its size; None: a made-up picture."""
+def encode(picture: bytes | None, clip: Clip, end_picture: bytes | None = None) -> bytes:
+    """The clip as a file, from `picture` (none: a made-up one) to `end_picture`. Both are stretched to its size."""
     canvas = _canvas(picture, clip)
+    end = _canvas(end_picture, clip) if end_picture is not None else None
     if clip.frames == 1:
         return _still(canvas, clip)
     order = [*range(clip.frames), *(reversed(range(clip.frames)) if clip.boomerang else ())]
-    frames = (_frame(canvas, clip, index) for index in order)  # one at a time: all of a 1080p video are gigabytes
+    frames = (
+        _towards(end, _frame(canvas, clip, index), clip, index) for index in order
+    )  # one at a time: all of a 1080p video are gigabytes
     return _encode_video(frames, clip) if FORMATS[clip.format][2] else _encode_animation(frames, clip)
 
 
@@ -136,6 +139,15 @@ def _frame(canvas: Pixels, clip: Clip, index: int) -> Pixels:
     left = (canvas.shape[1] - clip.width) * index // last
     top = (canvas.shape[0] - clip.height) * index // last
     return np.ascontiguousarray(canvas[top : top + clip.height, left : left + clip.width])
+
+
+def _towards(end: Pixels | None, frame: Pixels, clip: Clip, index: int) -> Pixels:
+    """The frame, more and more the end picture: all of it at the last one."""
+    if end is None:
+        return frame
+    share = index / max(1, clip.frames - 1)
+    mixed = frame * (1 - share) + _frame(end, clip, 0) * share
+    return np.ascontiguousarray(mixed.astype(np.uint8))
 
 
 def _still(canvas: Pixels, clip: Clip) -> bytes:
