@@ -1,7 +1,7 @@
 """What the create page says of models and money: a card for each, a choice when the GPU is cold, and warnings."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
@@ -9,8 +9,10 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
 
-from generation.models import Preferences, Provider, VideoModel
-from generation.services import rules
+from generation.models import Preferences, Provider, SourceImage, VideoModel
+from generation.pages.video_forms import WishForm
+from generation.services import batches, rules
+from generation.services.batches import Total
 from generation.services.jobs import JobRequest
 from generation.services.options import COLD, NOW, Option, options
 from generation.services.warnings import Caution
@@ -21,7 +23,9 @@ Rule = Preferences.Rule
 
 _SALT = "generation.chosen_by_rule"
 # What a suggestion may change: nothing else of a form is set by a button.
-APPLICABLE = ("model", "size", "num_frames", "fps", "steps", "cfg_scale", "prompt")
+APPLICABLE = ("model", "size", "num_frames", "fps", "steps", "cfg_scale", "prompt", "negative_prompt")
+# Remarks that stand beside the prompt already (generation.services.prompt_help).
+_BESIDE_THE_PROMPT = ("short_prompt", "long_prompt")
 _LABEL_CHARS = 60
 
 
@@ -82,6 +86,7 @@ class Look:
     by_rule: ByRule | None = None
     advice: Sequence[Advice] = ()
     problem: str = ""
+    total: Total | None = None  # of a batch: more than one video
 
     def context(self) -> dict[str, Any]:
         cloud = [card for card in self.cards if card.row.provider == Provider.FAL]
@@ -96,6 +101,7 @@ class Look:
             "by_rule": self.by_rule,
             "advice": self.advice,
             "problem": self.problem,
+            "total": self.total,
         }
 
 
@@ -118,6 +124,22 @@ def look(owner: User, rows: Sequence[VideoModel], request: JobRequest, *, chosen
         by_rule=_by_rule(weighed, rule, chosen_by),
         advice=_advice(weighed, pair),
     )
+
+
+def look_at_all(
+    owner: User, rows: Sequence[VideoModel], form: WishForm, images: list[SourceImage], *, chosen_by: str = ""
+) -> Look:
+    """`look` at the first video of a form, and what all of them together would take."""
+    first = replace(form.request(), image=images[0] if images else None)
+    seen = look(owner, rows, first, chosen_by=chosen_by)
+    if seen.problem:
+        return seen
+    try:
+        wishes = form.requests(first, images)
+        total = batches.total_of(owner=owner, requests=wishes) if len(wishes) > 1 else None
+    except DomainError as exc:
+        return replace(seen, problem=exc.message)
+    return replace(seen, total=total)
 
 
 def _anything(owner: User, request: JobRequest) -> list[Option]:
@@ -196,7 +218,8 @@ def _by_rule(weighed: Weighed, rule: str, token: str) -> ByRule | None:
 def _advice(weighed: Weighed, pair: Pair | None) -> list[Advice]:
     names = {row.model.slug: row.model.name for row in weighed.options}
     # The choice between cloud and GPU says that in full.
-    shown = [caution for caution in weighed.warnings if not (pair and caution.code == "cold")]
+    hidden = (*_BESIDE_THE_PROMPT, "cold") if pair else _BESIDE_THE_PROMPT
+    shown = [caution for caution in weighed.warnings if caution.code not in hidden]
     return [_advised(caution, names) for caution in shown]
 
 

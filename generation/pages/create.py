@@ -1,37 +1,45 @@
 """The page where a video begins."""
 
+from dataclasses import dataclass, replace
 from typing import Any
-from uuid import UUID
+from urllib.parse import urlencode
 
 from django.conf import settings
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.contrib.auth.models import User
-from django.core.exceptions import ValidationError
-from django.http import HttpResponse, QueryDict
+from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_http_methods, require_POST
 
 from generation import queries
-from generation.models import Preset, SourceImage
-from generation.pages import choosing, forms
-from generation.pages.forms import LookForm, NameForm, SettingsForm, VideoForm
+from generation.models import SourceImage
+from generation.pages import choosing, forms, moves
+from generation.pages.forms import NameForm
 from generation.pages.http import UserRequest, put_beside
-from generation.pages.settings_part import for_another_model, settings_context
-from generation.services.intake import store_picture
+from generation.pages.pictures import frame_of, given_pictures, named_pictures, stored_uploads
+from generation.pages.settings_part import other_prompts, settings_context
+from generation.pages.starting import changed, shown_again, starting_point
+from generation.pages.video_forms import SettingsForm, VideoForm, WishForm
+from generation.services import batches, prompt_help
 from generation.services.presets import create_preset
 from generation.services.rules import submit_by_rule
 from i2v_site.errors import DomainError
 
-EXAMPLES = [
-    "Push in slowly",
-    "Slow orbit to the left",
-    "Gentle wind, soft light",
-    "She turns and smiles",
-    "Pan right, handheld",
-]
-PICTURES_OFFERED = 24
+_ACTIONS = ("update", "preset", "add_prompt")  # buttons that only change the form, for browsers without scripts
+SENT_COOKIE = "i2v_sent"
+SENT_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """A picture in the form, and around which point it is cut."""
+
+    image: SourceImage
+    focus_x: float
+    focus_y: float
 
 
 @login_required
@@ -40,17 +48,17 @@ PICTURES_OFFERED = 24
 def create(request: UserRequest) -> HttpResponse:
     if request.method == "POST":
         return _submit(request)
-    initial, image = _starting_point(request)
-    return _page(request, VideoForm(owner=request.user, initial=initial), image=image)
+    initial, images = starting_point(request)
+    return _page(request, VideoForm(owner=request.user, initial=initial), images)
 
 
 @login_required
 @require_GET
 def settings_fields(request: UserRequest) -> HttpResponse:
     """The settings again, after another model or a preset was chosen."""
-    form = VideoForm(owner=request.user, initial=_changed(request.user, request.GET))
-    image = _own_picture(request, request.GET.get("image_id"))
-    return render(request, "generation/_settings_answer.html", settings_context(request, form, image))
+    form = VideoForm(owner=request.user, initial=changed(request.user, request.GET))
+    images = named_pictures(request, request.GET)
+    return render(request, "generation/_settings_answer.html", settings_context(request, form, images))
 
 
 @login_required
@@ -59,13 +67,40 @@ def settings_fields(request: UserRequest) -> HttpResponse:
 def estimate(request: UserRequest) -> HttpResponse:
     """What the settings mean: times, prices and warnings. Empty while they are no settings (yet)."""
     data = request.POST if request.method == "POST" else request.GET  # a prompt may be too long for an address
-    form = LookForm(data, owner=request.user)
+    form = WishForm(data, owner=request.user)
     if not form.is_valid():
-        return HttpResponse()
-    wish = form.request(_own_picture(request, data.get("image_id")))
+        problem = " ".join(str(error) for error in form.errors.get("seconds", ()))
+        return render(request, "generation/_estimate.html", {"problem": problem}) if problem else HttpResponse()
     rows = list(queries.visible_models(request.user))
-    seen = choosing.look(request.user, rows, wish, chosen_by=data.get("chosen_by", ""))
+    images = named_pictures(request, data)
+    seen = choosing.look_at_all(request.user, rows, form, images, chosen_by=data.get("chosen_by", ""))
     return render(request, "generation/_estimate_answer.html", seen.context())
+
+
+@login_required
+@never_cache
+@require_POST
+def prompt_hints(request: UserRequest) -> HttpResponse:
+    """What would make the prompt better, each with a button that does it."""
+    data = request.POST
+    context = {"hints": _hints(request, data.get("prompt", ""), data.get("negative_prompt", ""))}
+    return render(request, "generation/_prompt_hints.html", context)
+
+
+def _hints(request: UserRequest, prompt: str, negative_prompt: str) -> list[dict[str, str]]:
+    """Each with the query string of what its button changes."""
+    most = settings.PROMPT_MAX_CHARS
+    slug = request.POST.get("model") or request.GET.get("model")
+    model = queries.visible_models(request.user).filter(slug=slug).first() if slug else None
+    text = prompt_help.Text(
+        prompt=prompt[:most],
+        negative_prompt=negative_prompt[:most],
+        reads_chars=model.prompt_reads_chars if model else None,
+    )
+    return [
+        {"code": hint.code, "message": hint.message, "label": hint.label, "query": urlencode(hint.changes)}
+        for hint in prompt_help.hints(text)
+    ]
 
 
 @login_required
@@ -79,7 +114,8 @@ def save_preset(request: UserRequest) -> HttpResponse:
     for broken in (names, form):
         if not broken.is_valid():
             field, problems = next(iter(broken.errors.items()))
-            return _presets(request, problem=f"{field.replace('_', ' ').capitalize()}: {problems[0]}", status=422)
+            label = broken[field].label if field in broken.fields else field
+            return _presets(request, problem=f"{label}: {problems[0]}", status=422)
     name = names.cleaned_data["name"]
     try:
         create_preset(owner=request.user, name=name, model=form.cleaned_data["model"].slug, values=form.values())
@@ -90,135 +126,93 @@ def save_preset(request: UserRequest) -> HttpResponse:
 
 def _presets(request: UserRequest, *, status: int = 200, **context: Any) -> HttpResponse:
     if not request.htmx:
-        messages.info(request, context.get("problem") or f"Saved the preset “{context['saved']}”.")
+        done = _("Saved the preset “%(name)s”.") % {"name": context.get("saved", "")}
+        messages.info(request, context.get("problem") or done)
         return redirect("create")
     context["presets"] = request.user.presets.select_related("model")
     return render(request, "generation/_presets.html", context, status=status)
 
 
 def _submit(request: UserRequest) -> HttpResponse:
-    if "apply" in request.POST or request.POST.get("action") in ("update", "preset"):  # what scripts do otherwise
-        initial = _changed(request.user, _with_applied(request.POST)) | {"rights": "rights" in request.POST}
-        form = VideoForm(owner=request.user, initial=initial)
-        return _page(request, form, image=_kept(request))
-    form, status = VideoForm(request.POST, request.FILES, owner=request.user), 422
+    if "apply" in request.POST or "remove" in request.POST or request.POST.get("action") in _ACTIONS:
+        return _shown_again(request)
+    form, status = VideoForm(request.POST, owner=request.user), 422
     form.is_valid()
-    image = _picture(request, form)
+    images = given_pictures(request, form)
+    [*ends] = stored_uploads(request, form, "end_image")
     if not form.errors:
         try:
-            wish = form.request(image)
-            because = choosing.because_of(request.POST.get("chosen_by", ""), str(wish.model))
-            job = submit_by_rule(owner=request.user, request=wish, because=because)
+            return _sent(request, _made(request, form, images, ends))
         except DomainError as exc:
             put_beside(form, exc)
             status = exc.status
-        else:
-            return redirect("job", job.pk)
-    return _page(request, form, image=image, status=status)
+    return _page(request, form, images, status=status)
 
 
-def _picture(request: UserRequest, form: VideoForm) -> SourceImage | None:
-    """The picture given. An upload is stored even when another field is wrong, so that nobody sends it twice."""
-    chosen: SourceImage | None = form.cleaned_data.get("image_id")
-    upload = form.cleaned_data.get("image")
-    if upload:
-        try:
-            return store_picture(owner=request.user, file=upload, name=upload.name or "")
-        except DomainError as exc:
-            form.add_error("image", exc.message)
-            return None
-    if (
-        not chosen
-        and not form.data.get("image_url")
-        and not form.errors.get("image_id")
-        and not form.errors.get("image")
-    ):
-        form.add_error("image", "Choose a picture.")
-    return chosen
+def _made(request: UserRequest, form: VideoForm, images: list[SourceImage], ends: list[SourceImage]) -> str:
+    """Ask for the video, or for all of them; the address at which they can be seen. Raises DomainError."""
+    first = replace(form.request(), image=images[0] if images else None)
+    if images:
+        first = replace(first, image_url="")
+    if ends and form.cleaned_data["model"].takes_end_image:
+        first = replace(first, end_image=ends[0])
+    because = choosing.because_of(request.POST.get("chosen_by", ""), str(first.model))
+    wishes = form.requests(first, images)
+    if len(wishes) == 1:
+        return reverse("job", args=[submit_by_rule(owner=request.user, request=wishes[0], because=because).pk])
+    batch = batches.submit_batch(owner=request.user, requests=wishes, because=because)
+    return f"{reverse('library')}?batch={batch.pk}"
 
 
-def _kept(request: UserRequest) -> SourceImage | None:
-    """The picture of a form that is only shown again."""
-    upload = request.FILES.get("image")
-    if upload is not None:
-        try:
-            return store_picture(owner=request.user, file=upload, name=upload.name or "")
-        except DomainError as exc:
-            messages.warning(request, exc.message)
-    return _own_picture(request, request.POST.get("image_id"))
+def _sent(request: UserRequest, address: str) -> HttpResponse:
+    """On to the video. The page's script finds in the cookie that what it kept of this form is done with."""
+    answer = redirect(address)
+    draft = request.POST.get("draft", "")
+    if draft.isalnum() and len(draft) <= 40:
+        answer.set_cookie(SENT_COOKIE, draft, max_age=SENT_SECONDS, samesite="Lax", secure=request.is_secure())
+    return answer
 
 
-def _own_picture(request: UserRequest, pk: str | None) -> SourceImage | None:
-    try:
-        return SourceImage.objects.filter(owner=request.user, pk=UUID(pk)).first() if pk else None
-    except ValueError:
-        return None
+def _shown_again(request: UserRequest) -> HttpResponse:
+    initial, images = shown_again(request)
+    form = VideoForm(owner=request.user, initial=initial)
+    problems = VideoForm(request.POST, owner=request.user)
+    problems.is_valid()
+    images += stored_uploads(request, problems, "image")
+    for problem in problems.errors.get("image", ()):
+        messages.warning(request, str(problem))
+    return _page(request, form, images)
 
 
-def _starting_point(request: UserRequest) -> tuple[dict[str, Any], SourceImage | None]:
-    """What an address asks for: `from` a job, with a `preset`, a `model`, an `image`."""
-    image = _own_picture(request, request.GET.get("image"))
-    try:
-        job = queries.jobs_of(request.user).filter(pk=request.GET["from"]).first() if "from" in request.GET else None
-    except ValidationError:
-        job = None
-    if job is None:
-        return _changed(request.user, request.GET), image
-    initial = forms.job_settings(job) | {
-        "model": job.model.slug,
-        "prompt": job.prompt,
-        "seed": job.seed,
-        "image_url": "" if job.image else job.image_url,
-        "focus_x": job.focus_x,
-        "focus_y": job.focus_y,
-    }
-    return initial, image or job.image
-
-
-_ANY_MODELS = ("model", "prompt", "size", "num_frames", "seed", "image_url", "focus_x", "focus_y")
-_ONE_MODELS = ("fps", "steps", "cfg_scale", "negative_prompt", "chosen_by")
-
-
-def _changed(owner: User, data: QueryDict) -> dict[str, Any]:
-    """The form's values after the model, a preset or a setting was changed: what belongs to the old model goes."""
-    values: dict[str, Any] = {name: data[name] for name in _ANY_MODELS if name in data}
-    if data.get("settings_of") == data.get("model"):
-        values |= {name: data[name] for name in _ONE_MODELS if name in data}
-    else:
-        values |= for_another_model(owner, data.dict())
-    try:
-        preset = Preset.objects.select_related("model").filter(owner=owner, pk=str(data["preset"])).first()
-    except (KeyError, ValidationError):
-        preset = None
-    if preset is not None:
-        values |= {"size": "", "num_frames": None, "seed": None, **preset.values, "model": preset.model.slug}
-    return values
-
-
-def _with_applied(data: QueryDict) -> QueryDict:
-    """The form as it is after a suggestion's button was pressed."""
-    changed = data.copy()
-    for name, value in choosing.applied(data.get("apply", "")).items():
-        changed[name] = value
-    return changed
-
-
-def _page(request: UserRequest, form: VideoForm, *, image: SourceImage | None, status: int = 200) -> HttpResponse:
-    context = settings_context(request, form, image) | {
-        "image": image,
-        "pictures": request.user.source_images.all()[:PICTURES_OFFERED],
-        "examples": EXAMPLES,
+def _page(request: UserRequest, form: VideoForm, images: list[SourceImage], *, status: int = 200) -> HttpResponse:
+    continues, frame = frame_of(request, {name: str(form[name].value() or "") for name in _CONTINUES})
+    chosen = _chosen(request, form, images)
+    context = settings_context(request, form, images) | {
+        "chosen_pictures": chosen,
+        "shown": chosen[0] if chosen else None,
+        "continues": continues,
+        "continues_frame": frame,
+        "other_prompts": other_prompts(form),
+        "moves": moves.groups(),
+        "hints": _hints(request, str(form["prompt"].value() or ""), str(form["negative_prompt"].value() or "")),
+        "fresh": request.method != "POST" and not request.GET,
         "rights_text": forms.RIGHTS_TEXT,
         "prompt_max": settings.PROMPT_MAX_CHARS,
         "picture_max_bytes": settings.PICTURE_MAX_BYTES,
-        "focus_x": _share(form["focus_x"].value()),
-        "focus_y": _share(form["focus_y"].value()),
+        "most_videos": batches.MAX_BATCH,
     }
     return render(request, "generation/create.html", context, status=status)
 
 
-def _share(value: Any) -> float:
-    try:
-        return min(1.0, max(0.0, float(value)))
-    except (TypeError, ValueError):
-        return 0.5
+_CONTINUES = ("continues", "continues_frame")
+
+
+def _chosen(request: UserRequest, form: VideoForm, images: list[SourceImage]) -> list[Chosen]:
+    """The pictures with the focus that was sent beside each, or that the job had which fills the form."""
+    given = VideoForm(request.POST, owner=request.user)
+    places = {pk: place for place, pk in enumerate(request.POST.getlist("image_id"))}
+    begun = form.initial.get("focus", (0.5, 0.5))
+    return [
+        Chosen(image, *(given.focus_of(places[str(image.pk)]) if str(image.pk) in places else begun))
+        for image in images
+    ]

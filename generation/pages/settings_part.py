@@ -1,21 +1,29 @@
 """The settings on the create page: what the chosen model offers, filled with what was given or its defaults."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from math import gcd
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
 
 from generation import queries
 from generation.models import SourceImage, VideoModel
 from generation.pages import choosing
-from generation.pages.forms import LookForm, SettingsForm, VideoForm
 from generation.pages.http import UserRequest
-from generation.services.fitting import fitted, nearest_frames
+from generation.pages.pictures import own_picture
+from generation.pages.video_forms import VideoForm, WishForm, listed
+from generation.services.asking import INTERPOLATIONS
+from generation.services.batches import MAX_VARIATIONS
+from generation.services.fitting import nearest_frames
 from generation.services.jobs import JobRequest, parse_size
+from generation.services.lengths import Span, seconds_text, span_of
 from generation.services.options import runnable
+from generation.services.smoothing import interpolation_offered
 
-_CARRIED = ("size", "num_frames", "fps")  # from one model to the next
+MAX_NUMBER = 1e9  # what any setting may be
+_ADVANCED = ("fps", "steps", "cfg_scale", "seed", "negative_prompt", "interpolate", "end_image", "end_image_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,14 +35,52 @@ class SizeChoice:
     @property
     def shape(self) -> str:
         if self.width == self.height:
-            return "Square"
-        return "Wide" if self.width > self.height else "Tall"
+            return _("Square")
+        return _("Wide") if self.width > self.height else _("Tall")
+
+    @property
+    def aspect(self) -> str:
+        """ "16:9", or the nearest of the usual names for sizes that had to be multiples of 16."""
+        ratio = self.width / self.height
+        name = min(_ASPECTS, key=lambda known: abs(_ASPECTS[known] / ratio - 1))
+        if abs(_ASPECTS[name] / ratio - 1) < 0.03:
+            return name
+        common = gcd(self.width, self.height)
+        return f"{self.width // common}:{self.height // common}"
+
+
+_ASPECTS = {"21:9": 21 / 9, "16:9": 16 / 9, "3:2": 3 / 2, "4:3": 4 / 3, "5:4": 5 / 4, "1:1": 1.0}
+_ASPECTS |= {":".join(reversed(name.split(":"))): 1 / ratio for name, ratio in _ASPECTS.items()}
 
 
 @dataclass(frozen=True, slots=True)
 class LengthChoice:
     frames: int
     seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Length:
+    """How long the video is: seconds for people, and the frames that the model makes of them.
+
+    `choices` are the only durations that it makes; empty when any in its span will do.
+    """
+
+    seconds: str
+    frames: int
+    fps: int
+    span: Span
+    step: int
+    choices: list[LengthChoice]
+    errors: list[str]
+
+    @property
+    def least(self) -> str:
+        return f"{self.span.least_s:.4g}"
+
+    @property
+    def most(self) -> str:
+        return f"{self.span.most_s:.4g}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,31 +101,50 @@ class NumberSetting:
         return self.least == self.most and not self.errors
 
 
-def settings_context(request: UserRequest, form: VideoForm, image: SourceImage | None) -> dict[str, Any]:
+def settings_context(request: UserRequest, form: VideoForm, images: Sequence[SourceImage]) -> dict[str, Any]:
     """The settings and everything that is said about models and money, for a whole page or the part of one."""
     rows = list(queries.visible_models(request.user))
-    model, chosen_by = _chosen_model(request.user, rows, form, image)
+    model, chosen_by = _chosen_model(request.user, rows, form, images[0] if images else None)
     if model is None:
         return {"form": form, "cards": []}
     size, numbers = str(form["size"].value() or ""), _numbers(model, form)
+    length = _length(model, form, numbers["fps"].value)
     values = {name: setting.value for name, setting in numbers.items()}
-    values |= {"model": model.slug, "size": size, "prompt": form["prompt"].value() or ""}
-    seen = choosing.look(request.user, rows, _wish(request.user, values, image), chosen_by=chosen_by)
-    return seen.context() | {
+    values |= {"model": model.slug, "size": size, "prompt": form["prompt"].value() or "", "num_frames": length.frames}
+    values |= {"variations": form["variations"].value() or 1, "prompts": other_prompts(form)}
+    look = _look(request.user, rows, values, images, chosen_by)
+    return look.context() | {
         "form": form,
         "model": model,
         "sizes": _sizes(model, size),
         "size": size,
         "numbers": numbers,
-        "lengths": _lengths(model, numbers),
+        "length": length,
         "negative_prompt": _or_default(form["negative_prompt"].value(), model.default_negative_prompt),
+        "end_image": _end_image(request, model, form),
+        "interpolations": INTERPOLATIONS if interpolation_offered(model) else (),
+        "interpolate": _as_int(form["interpolate"].value(), 1),
+        "seed_locked": bool((form.data or form.initial).get("seed_lock")) and form["seed"].value() not in (None, ""),
+        "advanced_open": any(form.errors.get(name) for name in _ADVANCED),
+        "variation_counts": range(1, MAX_VARIATIONS + 1),
+        "variations": _as_int(values["variations"], 1),
         "presets": request.user.presets.select_related("model"),
     }
 
 
-def _wish(owner: User, values: Mapping[str, Any], image: SourceImage | None) -> JobRequest:
-    form = LookForm(values, owner=owner)
-    return form.request(image) if form.is_valid() else JobRequest(prompt="", model=values["model"], image=image)
+def other_prompts(form: VideoForm) -> list[str]:
+    """What stands in the form beside its first prompt."""
+    return [str(text) for text in listed(form.data if form.is_bound else form.initial, "prompts")]
+
+
+def _look(
+    owner: User, rows: Sequence[VideoModel], values: Mapping[str, Any], images: Sequence[SourceImage], chosen_by: str
+) -> choosing.Look:
+    form, image = WishForm(values, owner=owner), images[0] if images else None
+    if not form.is_valid():
+        wish = JobRequest(prompt="", model=values["model"], image=image)
+        return choosing.look(owner, rows, wish, chosen_by=chosen_by)
+    return choosing.look_at_all(owner, rows, form, list(images), chosen_by=chosen_by)
 
 
 def _chosen_model(
@@ -96,23 +161,6 @@ def _chosen_model(
     return next(iter([*(row for row in rows if row.pk in ready), *rows]), None), ""
 
 
-def for_another_model(owner: User, data: Mapping[str, Any]) -> dict[str, Any]:
-    """Size and length of the form's old model (`settings_of`) as near as its new one (`model`) takes them."""
-    rows = {row.slug: row for row in queries.visible_models(owner)}
-    old, new = rows.get(str(data.get("settings_of"))), rows.get(str(data.get("model")))
-    if old is None or new is None:
-        return {}
-    form = SettingsForm({name: data.get(name, "") for name in _CARRIED} | {"model": old.slug}, owner=owner)
-    if not form.is_valid():
-        return {}
-    given = {name: form.cleaned_data[name] for name in _CARRIED}
-    try:
-        fit = fitted(new, JobRequest(prompt="", model=old.slug, **given), asked=old)
-    except ValueError:  # a size that is none
-        return {}
-    return {"size": fit.size, "num_frames": fit.num_frames, "fps": fit.fps}
-
-
 def _sizes(model: VideoModel, chosen: str) -> list[SizeChoice]:
     offered = [*model.sizes]
     try:
@@ -124,17 +172,32 @@ def _sizes(model: VideoModel, chosen: str) -> list[SizeChoice]:
     return [SizeChoice(text, *parse_size(text)) for text in offered]
 
 
-def _lengths(model: VideoModel, numbers: dict[str, NumberSetting]) -> list[LengthChoice]:
-    """The only durations that the model makes; empty when any in its range will do."""
-    try:
-        fps = float(numbers["fps"].value) or model.default_fps
-    except (TypeError, ValueError):
-        fps = model.default_fps
-    return [LengthChoice(frames, frames / fps) for frames in sorted(model.frame_choices)]
+def _length(model: VideoModel, form: VideoForm, fps: Any) -> Length:
+    """What was given; or what it means for this model when it comes from another one, a preset or an address."""
+    shown_at = _as_int(fps, model.default_fps) or model.default_fps
+    span = span_of(model, shown_at)
+    seconds, frames = form["seconds"].value(), _as_int(form["num_frames"].value(), model.default_frames)
+    errors = [str(error) for name in ("seconds", "num_frames") for error in form.errors.get(name, [])]
+    if seconds not in (None, ""):
+        frames = nearest_frames(model, round(_as_float(seconds, 0) * shown_at))
+    elif form.is_bound and errors:
+        seconds = f"{frames / shown_at:.3g}"
+    else:
+        in_span = span.least_frames <= frames <= span.most_frames
+        frames = nearest_frames(model, frames if in_span else model.default_frames)
+        seconds = seconds_text(model, frames, shown_at)
+    choices = [LengthChoice(count, count / shown_at) for count in sorted(model.frame_choices)]
+    return Length(str(seconds), frames, shown_at, span, model.frames_step, choices, errors)
+
+
+def _end_image(request: UserRequest, model: VideoModel, form: VideoForm) -> SourceImage | None:
+    pk = form["end_image_id"].value()
+    return own_picture(request, str(pk)) if pk and model.takes_end_image else None
 
 
 def _numbers(model: VideoModel, form: VideoForm) -> dict[str, NumberSetting]:
-    def setting(name: str, label: str, column: str, step: float, text: str = "") -> NumberSetting:
+    def setting(name: str, label: str, step: float, text: str = "") -> NumberSetting:
+        column = {"cfg_scale": "cfg"}.get(name, name)
         default = getattr(model, f"default_{column}")
         least, most = getattr(model, f"min_{column}"), getattr(model, f"max_{column}")
         value = _or_default(form[name].value(), default)
@@ -144,14 +207,10 @@ def _numbers(model: VideoModel, form: VideoForm) -> dict[str, NumberSetting]:
             name, label, value, least, most, step, text, [str(error) for error in form.errors.get(name, [])]
         )
 
-    frames = setting("num_frames", "Frames", "frames", model.frames_step)
-    if model.frame_choices and not form.is_bound:
-        frames = replace(frames, value=nearest_frames(model, int(float(frames.value))))
     return {
-        "num_frames": frames,
-        "fps": setting("fps", "Frames per second", "fps", 1, "More is smoother and shorter."),
-        "steps": setting("steps", "Steps", "steps", 1, "More takes longer and can add detail."),
-        "cfg_scale": setting("cfg_scale", "CFG scale", "cfg", 0.1, "How closely the prompt is followed."),
+        "fps": setting("fps", _("Frames per second"), 1, _("More is smoother.")),
+        "steps": setting("steps", _("Steps"), 1, _("More takes longer and can add detail.")),
+        "cfg_scale": setting("cfg_scale", _("CFG scale"), 0.1, _("How closely the prompt is followed.")),
     }
 
 
@@ -161,7 +220,16 @@ def _or_default(value: Any, default: Any) -> Any:
 
 def _fitting(value: Any, default: Any, least: float, most: float) -> Any:
     """A value from another model or an address, unless this model does not take it."""
+    return value if least <= _as_float(value, least - 1) <= most else default
+
+
+def _as_float(value: Any, otherwise: float) -> float:
     try:
-        return value if least <= float(value) <= most else default
+        found = float(value)
     except (TypeError, ValueError):
-        return default
+        return otherwise
+    return found if abs(found) < MAX_NUMBER else otherwise  # neither NaN nor infinite
+
+
+def _as_int(value: Any, otherwise: int) -> int:
+    return int(_as_float(value, otherwise))

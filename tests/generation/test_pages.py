@@ -81,7 +81,7 @@ class TestCreate:
             ({"image": b"GIF89a not a picture"}, "GIF files are not taken"),
             ({"image": b""}, "empty"),
             ({"image": None, "image_id": str(NOBODY)}, "That picture is gone"),
-            ({"image": None, "image_id": "nonsense"}, "valid UUID"),
+            ({"image": None, "image_id": "nonsense"}, "That picture is gone"),
             ({"image": None, "image_url": "http://example.com/a.png"}, "https"),
             ({"image": None, "image_url": "https://127.0.0.1/a.png"}, "domain name"),
             ({"prompt": ""}, "This field is required."),
@@ -95,6 +95,9 @@ class TestCreate:
             ({"num_frames": "-5"}, "greater than or equal to 0"),
             ({"num_frames": "9" * 5000}, "whole number"),
             ({"num_frames": "100000"}, "takes 1 to 240"),
+            ({"seconds": "60"}, "makes 0.0625 to 15 seconds at 16 frames a second"),
+            ({"seconds": "nan"}, "Enter a number"),
+            ({"variations": "9"}, "less than or equal to 8"),
             ({"cfg_scale": "nan"}, "Enter a number"),
             ({"cfg_scale": "inf"}, "Enter a number"),
             ({"seed": "-2"}, "greater than or equal to -1"),
@@ -117,7 +120,7 @@ class TestCreate:
         image = SourceImage.objects.get(owner=person)
         assert "&lt;b&gt;zoom&lt;/b&gt;" in shown
         assert f'name="image_id" value="{image.pk}"' in shown
-        assert 'name="num_frames" value="33"' in shown
+        assert 'name="seconds" value="2.06"' in shown
 
     @pytest.mark.parametrize("prompt", ["🦊 läuft", "كاميرا تقترب ببطء", "line one\nline two"])
     def test_prompts_of_every_script_are_kept_as_typed(self, page: Client, person: User, prompt: str) -> None:
@@ -128,12 +131,12 @@ class TestCreate:
     def test_somebody_elses_picture_is_no_picture(self, page: Client, stranger: User) -> None:
         theirs = factories.source_image(stranger)
         assert page.post("/", form(image_id=theirs.pk)).status_code == 422
-        assert str(theirs.pk) not in page.get(f"/?image={theirs.pk}").content.decode()
+        assert f'value="{theirs.pk}"' not in page.get(f"/?image={theirs.pk}").content.decode()
 
     def test_the_settings_of_a_video_fill_the_form(self, page: Client, person: User) -> None:
         job = finished(person, prompt="orbit left", frames=33, seed=4711, size="640x640")
         shown = page.get(f"/?from={job.pk}").content.decode()
-        for part in ("orbit left", 'value="4711"', 'name="num_frames" value="33"', str(job.image_id)):
+        for part in ("orbit left", 'value="4711"', 'name="seconds" value="2.06"', str(job.image_id)):
             assert part in shown
 
     @pytest.mark.parametrize(
@@ -148,8 +151,8 @@ class TestCreate:
         )
         fragment = page.get(f"/create/settings?preset={preset.pk}").content.decode()
         whole = page.post("/", form(action="preset", preset=preset.pk, rights=None)).content.decode()
-        assert 'name="num_frames" value="25"' in fragment
-        assert 'name="num_frames" value="25"' in whole
+        assert 'name="seconds" value="1.56"' in fragment
+        assert 'name="seconds" value="1.56"' in whole
         assert "This field is required" not in whole
 
     def test_settings_are_saved_as_a_preset(self, page: Client, person: User) -> None:
@@ -163,7 +166,7 @@ class TestCreate:
 
     def test_values_that_another_model_does_not_take_become_its_defaults(self, page: Client) -> None:
         fragment = page.get("/create/settings?model=motion-preview&num_frames=9999").content.decode()
-        assert 'name="num_frames" value="81"' in fragment
+        assert 'name="seconds" value="5.06"' in fragment
 
     def test_the_estimate_is_one_line_of_words(self, page: Client) -> None:
         line = page.get("/create/estimate?model=motion-preview&num_frames=81").content.decode()
