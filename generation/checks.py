@@ -1,4 +1,5 @@
-"""What /ready asks about this app: storage answers, worker and dispatcher beat, the operator's key can sign."""
+"""What /ready asks about this app: storage answers, worker and dispatcher beat, the operator's key can
+sign, and the checks of content can be loaded."""
 
 from datetime import timedelta
 
@@ -7,6 +8,7 @@ from django.core.files.storage import default_storage
 from django.utils import timezone
 
 from generation.models import Heartbeat
+from generation.services.checks import trouble
 from generation.services.provenance_keys import UnusableKey, identity
 from i2v_site import health
 
@@ -17,6 +19,7 @@ SILENT_AFTER = timedelta(minutes=3)
 def register() -> None:
     health.register("storage", storage)
     health.register("signing", signing)
+    health.register("content_checks", trouble)
     health.register("worker", lambda: beating("worker"))
     health.register("dispatcher", lambda: beating("dispatcher"))
 

@@ -9,6 +9,13 @@ class BadSetting(DomainError):
     code = "invalid"
 
 
+class NotOffered(DomainError):
+    """What was asked for is not offered now."""
+
+    code = "not_offered"
+    status = 409
+
+
 class UnknownModel(DomainError):
     code = "unknown_model"
 

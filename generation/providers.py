@@ -7,7 +7,7 @@ from django.conf import settings
 from generation.engines.base import Engine
 from generation.engines.fal import FalEngine
 from generation.engines.fal import Timing as FalTiming
-from generation.engines.fal_client import Hosts
+from generation.engines.fal_client import FalClient, Hosts
 from generation.engines.preview import PreviewEngine
 from generation.engines.swarmui import SwarmEngine, Timing
 from generation.models import Provider
@@ -16,6 +16,8 @@ from i2v_site.crashpoints import crashpoint
 
 # A picture is megabytes while it is sent: so many at once, however many renders are in flight.
 UPLOADS_AT_ONCE = 8
+# Uploads and results at fal.ai are gone after a day.
+FAL_FILES_LAST_S = 86_400
 
 
 def engine_for(provider: str, endpoint: str = "") -> Engine:
@@ -40,6 +42,11 @@ def engine_for(provider: str, endpoint: str = "") -> Engine:
         uploads=asyncio.Semaphore(UPLOADS_AT_ONCE),
         timing=Timing(absent_after_s=settings.SWARMUI_ABSENT_SECONDS),
     )
+
+
+def fal_client() -> FalClient:
+    """The account at fal.ai, for what is no render. The caller closes it. ValueError: no key."""
+    return FalClient(settings.FAL_KEY, hosts=fal_hosts(), expire_s=FAL_FILES_LAST_S)
 
 
 def fal_hosts() -> Hosts:

@@ -1,6 +1,18 @@
 """django-q entry points: ids in, one service call each. Their dotted paths are a stored format."""
 
-from generation.services import deleting, forgetting, intake, mails, outputs, pulse, sweeping, webhooks
+from generation.services import (
+    clips,
+    deleting,
+    erasing,
+    forgetting,
+    intake,
+    mails,
+    outputs,
+    pulse,
+    reports,
+    sweeping,
+    webhooks,
+)
 
 
 def heartbeat() -> None:
@@ -18,6 +30,14 @@ def store_result(attempt_id: str) -> None:
 
 def purge_job(job_id: str) -> None:
     deleting.purge_job(job_id=job_id)
+
+
+def make_clip(clip_id: str) -> None:
+    clips.store_clip(clip_id=clip_id)
+
+
+def purge_clip(clip_id: str) -> None:
+    clips.purge_clip(clip_id=clip_id)
 
 
 def sweep() -> None:
@@ -44,3 +64,11 @@ def tell_people() -> None:
 
 def forget_notices() -> None:
     forgetting.forget()
+
+
+def tell_staff_of_report(report_id: str) -> None:
+    reports.tell_staff(report_id=report_id)
+
+
+def erase_account(erasure_id: str) -> None:
+    erasing.go_on(erasure_id=erasure_id)

@@ -1,6 +1,6 @@
 """Rows as the JSON that the API answers with; every function asks a number of queries that does not grow with rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -24,18 +24,27 @@ TOKEN_ID_CHARS = 20
 
 def jobs(rows: Sequence[VideoJob], request: Request) -> list[Answer]:
     """Rows from `queries.jobs_of` as answers."""
+    return _jobs(rows, request, _tags(rows))
+
+
+def _jobs(rows: Sequence[VideoJob], request: Request, tags: Mapping[UUID, list[str]]) -> list[Answer]:
     states, tries = queries.states_of(rows), _last_tries(rows)
     framed = _with_frame(rows)
     return [
         _job(row, states[row.pk])
         | _links(row, request, has_frame=row.pk in framed)
-        | {"attempts": row.attempts_made, **tries.get(row.pk, _UNTRIED)}
+        | {"attempts": row.attempts_made, **tries.get(row.pk, _UNTRIED), "tags": tags.get(row.pk, [])}
         for row in rows
     ]
 
 
 def job(row: VideoJob, request: Request) -> Answer:
     return jobs([row], request)[0]
+
+
+def new_job(row: VideoJob, request: Request) -> Answer:
+    """The same of a job that was made with this request: nobody can have tagged it yet."""
+    return _jobs([row], request, {})[0]
 
 
 def _job(row: VideoJob, state: JobState) -> Answer:
@@ -62,13 +71,24 @@ def _job(row: VideoJob, state: JobState) -> Answer:
         **_money(row),
         "chosen_because": row.chosen_because,
         "alt_text": row.alt_text,
-        "parent_id": str(row.parent_id) if row.parent_id else None,
+        "parent_id": _id(row.parent_id),
+        "batch": _id(row.batch_id),
+        "continues": _id(row.continues_id),
+        "continues_frame": row.continues_frame,
+        "end_image": _id(row.end_image_id),
+        "interpolate": row.interpolate,
+        "favourite": row.favourite_at is not None,
         "error": {"code": row.error_code, "message": row.error_message} if row.status == Status.FAILED else None,
         "created_at": moment(row.created_at),
         "started_at": moment(row.started_at),
         "finished_at": moment(row.finished_at),
+        "cancel_at": None if row.is_over else moment(row.cancel_at),
         "elapsed_s": state.elapsed_s,
     }
+
+
+def _id(value: UUID | None) -> str | None:
+    return str(value) if value else None
 
 
 def _money(row: VideoJob) -> Answer:
@@ -103,6 +123,8 @@ def final(row: Final) -> Answer:
 
 
 def _links(row: VideoJob, request: Request, *, has_frame: bool) -> Answer:
+    if row.hidden_at is not None:
+        return {"video_url": None, "poster_url": None, "preview_url": None}
     if row.status == Status.SUCCEEDED:
         return {
             "video_url": _link(row.video_key, request),
@@ -130,6 +152,14 @@ def _last_tries(rows: Sequence[VideoJob]) -> dict[UUID, Answer]:
         pk: {"timings": timings, "prompt_used": used if used and used != tried[pk] else None, "drift": drift}
         for pk, timings, used, drift in attempts.values_list("job_id", "timings", "used", "drift")
     }
+
+
+def _tags(rows: Sequence[VideoJob]) -> dict[UUID, list[str]]:
+    found: dict[UUID, list[str]] = {}
+    links = VideoJob.tags.through.objects.filter(videojob__in=[row.pk for row in rows]).order_by("tag__name")
+    for pk, name in links.values_list("videojob_id", "tag__name"):
+        found.setdefault(pk, []).append(name)
+    return found
 
 
 def _with_frame(rows: Sequence[VideoJob]) -> set[UUID]:
@@ -179,6 +209,7 @@ def _model(row: VideoModel, *, available: bool) -> Answer:
             "max_pixels": row.max_pixels,
             "multiple_of": SIZE_STEP,
         },
+        "takes_end_image": row.takes_end_image,
         "negative_prompt": row.default_negative_prompt,
         "typical_seconds": row.typical_seconds,
     }

@@ -57,6 +57,19 @@ class Settings(StrictSerializer):
 class VideoSettings(Settings):
     """Settings, with what depends on the picture."""
 
+    end_image_id = IdField(
+        required=False,
+        allow_null=True,
+        help_text="A picture from /api/images that the video ends with, where the model takes one (`takes_end_image`).",
+    )
+    interpolate = WholeNumberField(
+        required=False,
+        allow_null=True,
+        min_value=1,
+        max_value=4,
+        help_text="1, 2 or 4: so many times the frames, at so many times the speed; only where a GPU server offers it.",
+    )
+
     model = serializers.SlugField(
         required=False, allow_null=True, max_length=50, help_text="From /api/models. Left out: the first that can run."
     )
@@ -97,10 +110,22 @@ class VideoRequest(VideoSettings):
         required=False, default=False, help_text="True: everything is checked, nothing is stored and nothing is spent."
     )
     prompt = TextField(max_length=settings.PROMPT_MAX_CHARS, help_text="What shall happen in the video.")
+    continues = IdField(
+        required=False, allow_null=True, help_text="A finished job of yours, of whose video the picture is a frame."
+    )
+    continues_frame = WholeNumberField(
+        required=False, allow_null=True, min_value=0, max_value=_MAX_COUNT, help_text="Which frame; left out: the last."
+    )
     image_id = IdField(required=False, allow_null=True, help_text="A picture from /api/images.")
     image = PictureField(required=False, help_text="A picture as a data URL (data:image/png;base64,...).")
     image_url = PictureAddressField(
         required=False, allow_null=True, max_length=2048, help_text="https address of a picture; a worker fetches it."
+    )
+    visible_label = SwitchField(
+        required=False,
+        allow_null=True,
+        help_text="Draw a label into the video that says what made it. Left out: as in your preferences. The operator "
+        "may have settled it for everybody.",
     )
     picture_is_needed = True
 
@@ -130,6 +155,13 @@ class EstimateRequest(VideoRequest):
 class EstimateForm(VideoForm):
     prompt = TextField(required=False, allow_blank=True, max_length=settings.PROMPT_MAX_CHARS)
     picture_is_needed = False
+
+
+class EventsRequest(QuerySerializer):
+    stay = serializers.BooleanField(required=False, default=False)
+    since = serializers.CharField(
+        required=False, max_length=20, help_text="The id of the last event, where no header can be sent."
+    )
 
 
 class RetryRequest(StrictSerializer):
@@ -176,4 +208,19 @@ class JobFilter(PageFilter):
     model = serializers.SlugField(required=False, allow_blank=True, max_length=50)
     created_after = serializers.DateTimeField(required=False, help_text="ISO 8601, included.")
     created_before = serializers.DateTimeField(required=False, help_text="ISO 8601, excluded.")
-    q = TextField(required=False, allow_blank=True, max_length=200, help_text="Words of the prompt.")
+    q = TextField(
+        required=False,
+        allow_blank=True,
+        max_length=200,
+        help_text="Words of the prompt, the text for the blind and tags.",
+    )
+    favourite = serializers.BooleanField(required=False, allow_null=True, default=None)
+    tag = serializers.ListField(child=TextField(max_length=40), required=False, max_length=5, help_text="All of them.")
+    batch = serializers.UUIDField(required=False)
+
+    def get_fields(self) -> dict[str, Any]:
+        # `from` is a word of Python's own.
+        return super().get_fields() | {
+            "from": serializers.DateField(required=False, help_text="The first day (UTC)."),
+            "to": serializers.DateField(required=False, help_text="The last day (UTC)."),
+        }

@@ -15,9 +15,9 @@ from generation.api import describe, idempotency, waiting
 from generation.api.base import UserRequest, checked
 from generation.api.idempotency import Answer
 from generation.api.serializers import VideoRequest
-from generation.errors import UnknownPicture
+from generation.errors import BadSetting, UnknownPicture
 from generation.models import SourceImage, VideoJob
-from generation.services import rules
+from generation.services import checks, labels, rules
 from generation.services.intake import store_data_url, store_picture
 from generation.services.jobs import JobRequest
 from generation.services.trying import picture_shape, try_out
@@ -73,12 +73,13 @@ def _answer(request: UserRequest, key: idempotency.Key | None, status: int, valu
     # Decoding a picture takes its time, so it happens before the transaction.
     wish = wish_of(request, values)
     chosen, because = wish.chosen(request.user)
+    checks.check_prompt(person=request.user, prompt=chosen.prompt)  # outside of the transaction of the key
 
     def create() -> VideoJob:
         return rules.submit_by_rule(owner=request.user, request=chosen, because=because)
 
     def answered(job: VideoJob) -> Answer:
-        return Answer(job.pk, status, describe.job(job, request))
+        return Answer(job.pk, status, describe.new_job(job, request))
 
     try:
         return idempotency.once(key, create, answered) if key else answered(create())
@@ -110,6 +111,9 @@ def wish_of(request: UserRequest, values: dict[str, Any], *, keep: bool = True) 
     """Checked values as a wish; a picture in the body is stored, or only looked at. Raises PictureRefused."""
     rule, family = values.pop("rule", None), values.pop("family", None)
     values.pop("dry_run", None)
+    take_rows(request, values)
+    if values.get("visible_label") is None:
+        values["visible_label"] = labels.usual_for(request.user)
     picture = values.get("image")
     if keep or not picture:
         return Wish(request=job_request(request, values), rule=rule, family=family)
@@ -130,11 +134,21 @@ def job_request(request: UserRequest, values: dict[str, Any]) -> JobRequest:
     return bare_request(values, image)
 
 
-def own_picture(request: UserRequest, image_id: Any) -> SourceImage:
+def take_rows(request: UserRequest, values: dict[str, Any]) -> None:
+    """Put the caller's own rows in the place of ids. Raises UnknownPicture, BadSetting."""
+    if end_image_id := values.pop("end_image_id", None):
+        values["end_image"] = own_picture(request, end_image_id, field="end_image_id")
+    if continued := values.get("continues"):
+        values["continues"] = queries.jobs_of(request.user).filter(pk=continued).first()
+        if values["continues"] is None:
+            raise BadSetting("Only a finished video of yours can be continued.", field="continues")
+
+
+def own_picture(request: UserRequest, image_id: Any, *, field: str = "image_id") -> SourceImage:
     try:
         return SourceImage.objects.get(owner=request.user, pk=image_id)
     except SourceImage.DoesNotExist as exc:
-        raise UnknownPicture("There is no such picture. GET /api/images lists yours.", field="image_id") from exc
+        raise UnknownPicture("There is no such picture. GET /api/images lists yours.", field=field) from exc
 
 
 def bare_request(values: dict[str, Any], image: SourceImage | None) -> JobRequest:

@@ -90,11 +90,15 @@ class PreferencesRequest(StrictSerializer):
         help_text="Who chooses when a request names no model. The cloud is never used unless this says so.",
     )
     mail = serializers.ChoiceField(choices=Preferences.Mail.choices, required=False, help_text="E-mail about videos.")
+    visible_label = SwitchField(
+        required=False, help_text="Draw a label into new videos that says what made them, unless a request says else."
+    )
 
 
 class PreferencesAnswer(serializers.Serializer[Any]):
     rule = serializers.ChoiceField(choices=Preferences.Rule.choices)
     mail = serializers.ChoiceField(choices=Preferences.Mail.choices)
+    visible_label = serializers.BooleanField()
     mail_to = serializers.CharField(allow_null=True, help_text="Null: there is no confirmed address to write to.")
 
 

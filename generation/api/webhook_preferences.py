@@ -33,4 +33,9 @@ class PreferencesView(APIView):
 
 
 def _answer(person: User, row: Preferences) -> Answer:
-    return {"rule": row.rule, "mail": row.mail, "mail_to": mail_address(person) or None}
+    return {
+        "rule": row.rule,
+        "mail": row.mail,
+        "visible_label": row.visible_label,
+        "mail_to": mail_address(person) or None,
+    }

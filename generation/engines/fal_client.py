@@ -157,6 +157,15 @@ class FalClient:
         url = f"{self.hosts.api_url}/v1/models/requests/by-endpoint"
         return await self._call("GET", url, params=params | ({"cursor": cursor} if cursor else {}))
 
+    async def forget(self, request_id: str) -> Answer:
+        """Delete what was sent and what was made for one request; takes an admin key.
+
+        https://fal.ai/docs/platform-apis/v1/models/requests/payloads
+        """
+        return await self._call(
+            "DELETE", f"{self.hosts.api_url}/v1/models/requests/{quote(request_id, safe='')}/payloads"
+        )
+
     async def prices(self, endpoint: str) -> Answer:
         url = f"{self.hosts.api_url}/v1/models/pricing"
         return await self._call("GET", url, params={"endpoint_id": checked_endpoint(endpoint)})

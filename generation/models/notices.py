@@ -19,6 +19,9 @@ class Notice(models.Model):
         CANCELLED = "job.cancelled", "A video was cancelled"
         BUDGET = "budget.warning", "A budget is nearly used up"
         SWITCHED_OFF = "webhook.disabled", "A webhook was switched off"
+        HIDDEN = "job.hidden", "A video was hidden after a report"
+        REMOVED = "job.removed", "A video was taken down"
+        SHOWN = "job.shown", "A hidden video is shown again"
         PING = "webhook.test", "A test that somebody asked for"
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

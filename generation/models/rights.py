@@ -1,6 +1,7 @@
 """What we know of files that left us, what was reported about them, and who did what about it."""
 
 import uuid
+from typing import Any, NoReturn
 
 from django.conf import settings
 from django.db import models
@@ -83,6 +84,23 @@ class Report(models.Model):
         return f"{self.get_kind_display()} ({self.state})"
 
 
+class EntriesAreFinalError(TypeError):
+    """Somebody tried to change what was done."""
+
+
+class AuditEntryQuerySet(models.QuerySet["AuditEntry"]):
+    """Entries are read and inserted."""
+
+    def update(self, **_values: Any) -> NoReturn:
+        raise EntriesAreFinalError("Audit entries are never changed.")
+
+    def delete(self) -> NoReturn:
+        raise EntriesAreFinalError("Audit entries are never deleted.")
+
+    def bulk_update(self, *_args: Any, **_options: Any) -> NoReturn:
+        raise EntriesAreFinalError("Audit entries are never changed.")
+
+
 class AuditEntry(models.Model):
     """Who did what about rights and reports; written once, never changed."""
 
@@ -92,12 +110,23 @@ class AuditEntry(models.Model):
     subject = models.CharField(max_length=80, help_text="What it was done to, e.g. job:<id>.", db_index=True)
     details = models.JSONField(default=dict, blank=True)
 
+    objects = AuditEntryQuerySet.as_manager()
+
     class Meta:
         ordering = ["-at", "-pk"]
         verbose_name_plural = "audit entries"
 
     def __str__(self) -> str:
         return f"{self.action} {self.subject}"
+
+    def save(self, *args: Any, **options: Any) -> None:
+        """Insert it; an entry that is stored is never written again."""
+        if not self._state.adding:
+            raise EntriesAreFinalError("Audit entries are never changed.")
+        super().save(*args, **(options | {"force_insert": True}))
+
+    def delete(self, *_args: Any, **_options: Any) -> NoReturn:
+        raise EntriesAreFinalError("Audit entries are never deleted.")
 
 
 class Erasure(models.Model):

@@ -12,6 +12,7 @@ from django.utils.http import http_date, parse_http_date_safe
 from django.views.decorators.http import require_safe
 
 from generation.services import links
+from generation.services.hiding import is_hidden
 
 CHUNK_BYTES = 64 * 1024
 _RANGE = re.compile(r"bytes=(\d{0,19})-(\d{0,19})", re.ASCII)
@@ -26,6 +27,8 @@ def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
     """GET or HEAD of a link's file. 404: no such link or file; 403: expired; 206, 304, 416 as in RFC 9110."""
     try:
         linked = links.opened(token)
+        if not linked.for_staff and is_hidden(linked.key):
+            return _plain("There is no such file.", 404)
         size, changed = default_storage.size(linked.key), default_storage.get_modified_time(linked.key)
     except links.LinkExpired:
         return _plain("This link has expired. Load the page again.", 403)

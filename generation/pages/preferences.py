@@ -11,6 +11,7 @@ from django.views.decorators.http import require_http_methods
 
 from generation.models import Preferences
 from generation.pages.http import UserRequest
+from generation.services import labels
 from generation.services.addresses import mail_address
 from generation.services.preferences import (
     BadToken,
@@ -42,6 +43,7 @@ MAILS = [
 class PreferencesForm(forms.Form):
     rule = forms.ChoiceField(choices=Rule.choices)
     mail = forms.ChoiceField(choices=Mail.choices)
+    visible_label = forms.BooleanField(required=False)
 
 
 @login_required
@@ -50,13 +52,18 @@ class PreferencesForm(forms.Form):
 def preferences(request: UserRequest) -> HttpResponse:
     form = PreferencesForm(request.POST or None)
     if request.method == "POST" and form.is_valid():
-        change_preferences(person=request.user, **form.cleaned_data)
+        chosen = form.cleaned_data
+        if not labels.is_a_choice():
+            del chosen["visible_label"]  # its box was not shown
+        change_preferences(person=request.user, **chosen)
         messages.success(request, "Saved your preferences.")
         return redirect("preferences")
     row = preferences_of(request.user)
     context = {
         "rules": [(choice.value, choice.label, text, choice == row.rule) for choice, text in RULES],
         "mails": [(choice.value, choice.label, text, choice == row.mail) for choice, text in MAILS],
+        "label_is_a_choice": labels.is_a_choice(),
+        "visible_label": row.visible_label,
         "address": mail_address(request.user),
         "form": form,
     }

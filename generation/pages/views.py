@@ -1,34 +1,29 @@
-"""A job, and the files of jobs and pictures."""
+"""The page of a job, and what one does with it there."""
 
 from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
-from django.utils.text import slugify
-from django.views.decorators.cache import cache_control, never_cache
+from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
 from generation import queries
-from generation.models import PreviewFrame, SourceImage, Status, VideoJob
+from generation.models import PreviewFrame, VideoJob
 from generation.pages import forms
 from generation.pages.forms import NameForm
-from generation.pages.hidden import hidden_answer
 from generation.pages.http import UserRequest, ask, confirmed
 from generation.pages.job_money import money_context, offer_of
+from generation.pages.results import result_context
 from generation.services.drafts import make_final
 from generation.services.jobs import retry_job
-from generation.services.links import link
 from generation.services.presets import create_preset
 from generation.templatetags.prices import price
 from i2v_site.errors import DomainError
-
-# Below the lifetime of the link that it leads to.
-MEDIA_CACHE_SECONDS = 240
 
 
 def _own_job(request: UserRequest, pk: UUID) -> VideoJob:
@@ -62,7 +57,7 @@ def _job_context(request: UserRequest, row: VideoJob) -> dict[str, Any]:
         context["has_preview"] = PreviewFrame.objects.filter(job=row).exists()
     attempts = list(row.attempts.all())
     last = attempts[-1] if attempts else None
-    context |= {"attempt": last, **money_context(row, last)}
+    context |= {"attempt": last, **money_context(row, last), **result_context(request, row, last)}
     if request.user.is_staff:
         context["attempts"] = attempts
     return context
@@ -118,45 +113,3 @@ def job_preset(request: UserRequest, pk: UUID) -> HttpResponse:
     else:
         messages.success(request, f"Saved the preset “{name}”. It is offered when you create a video.")
     return redirect("job", pk)
-
-
-@login_required
-@cache_control(private=True, max_age=MEDIA_CACHE_SECONDS)
-@require_safe
-def media(request: UserRequest, pk: UUID, kind: str) -> HttpResponse:
-    """The video, its poster or its loop: after the look at whose it is, a short-lived link."""
-    row = _own_job(request, pk)
-    if row.hidden_at is not None:
-        return hidden_answer(request)
-    if kind == "preview":
-        return _preview_frame(row)
-    keys = {"video": row.video_key, "poster": row.poster_key, "loop": row.loop_key}
-    key = keys.get(kind)
-    if not key:
-        raise Http404
-    name = _download_name(row) if "download" in request.GET else ""
-    types = {"video": "video/mp4", "loop": "video/mp4", "poster": ""}
-    return HttpResponseRedirect(link(key, download_name=name, content_type=types[kind]))
-
-
-def _preview_frame(row: VideoJob) -> HttpResponse:
-    frame = get_object_or_404(PreviewFrame, job=row)
-    answer = HttpResponse(bytes(frame.jpeg), content_type="image/jpeg")
-    answer["Cache-Control"] = "private, no-store"
-    return answer
-
-
-def _download_name(row: VideoJob) -> str:
-    words = slugify(row.prompt)[:50].strip("-") or "video"
-    return f"{words}-{row.seed}.mp4"
-
-
-@login_required
-@cache_control(private=True, max_age=MEDIA_CACHE_SECONDS)
-@require_safe
-def picture(request: UserRequest, pk: UUID, kind: str) -> HttpResponse:
-    image = get_object_or_404(SourceImage, owner=request.user, pk=pk)
-    if kind not in ("full", "thumbnail"):
-        raise Http404
-    key = image.thumbnail_key if kind == "thumbnail" and image.thumbnail_key else image.key
-    return HttpResponseRedirect(link(key))

@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 
 from generation.errors import AlreadyOver, BadSetting, TooManyOpenJobs
 from generation.models import Batch, Provider, SourceImage, Status, VideoJob
-from generation.services import estimate, rules
+from generation.services import checks, estimate, rules
 from generation.services.asking import MAX_SEED, JobRequest, check_settings
 from generation.services.jobs import cancel_job, choose_model, retry_job
 from generation.services.repeating import request_of
@@ -122,6 +122,8 @@ def submit_batch(
     Raises TooManyOpenJobs and CapReached, which say how many would fit, and what `submit_job` raises.
     """
     _check_count(len(requests))
+    for prompt in {request.prompt for request in requests}:
+        checks.check_prompt(person=owner, prompt=prompt)  # outside: what it notes must not be taken back
     with transaction.atomic():
         # Two batches at once would both find the same room; the purse is the first lock of every promise anyway.
         booking.locked_purse(booking.account_of(Book.PERSON, owner.pk))

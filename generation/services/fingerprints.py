@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.db.models import Q
+
 from generation.models import Clip, Fingerprint, VideoJob
 from generation.services import looks as seen
 from generation.services import media
@@ -59,3 +61,20 @@ def similar(looks: Sequence[str], limit: int = 20) -> list[Alike]:
     best = sorted(near)[:limit]
     rows = Fingerprint.objects.select_related("job__model", "clip").in_bulk([pk for _, pk in best])
     return [Alike(rows[pk], distance) for distance, pk in best if pk in rows]
+
+
+def identical(*, job: VideoJob | None = None, clip: Clip | None = None, sha256: str = "") -> list[Fingerprint]:
+    """The given file and all of ours that are the same: byte for byte, or in the looks of every frame."""
+    about = Q(pk=None)
+    if job:
+        about |= Q(job=job)
+    if clip:
+        about |= Q(clip=clip)
+    if sha256:
+        about |= Q(sha256=sha256)
+    mine = list(Fingerprint.objects.filter(about))
+    same = Q(sha256__in=[row.sha256 for row in mine] + ([sha256] if sha256 else []))
+    for row in mine:
+        if seen.is_same(row.looks, row.looks):
+            same |= Q(looks=row.looks)
+    return list(Fingerprint.objects.filter(same))

@@ -22,7 +22,7 @@ from django.utils import timezone
 
 from generation.errors import PictureInUse, PictureRefused
 from generation.models import SourceImage, Status, VideoJob
-from generation.services import jobs, settling
+from generation.services import checks, jobs, reports, rights, settling
 from generation.services.cropping import crop_box, cropped_png
 from generation.services.decoding import Decoded, decoded, refused
 from generation.services.picture_urls import PictureUnreachable, check_image_url, download
@@ -85,6 +85,8 @@ def fetch_job_picture(*, job_id: str) -> None:
     else:
         # The dispatcher set a time to ring again; with the picture here the job may start at once.
         waiting.update(image=image, message="", next_attempt_at=None, updated_at=timezone.now())
+        job.image = image
+        rights.note_on_pictures(job)
 
 
 def delete_picture(*, image: SourceImage) -> None:
@@ -118,7 +120,12 @@ def _keep(owner: "User", chunks: Iterable[bytes], name: str) -> SourceImage:
     with decoded(chunks) as picture:
         sha256 = _sha256(picture.kept)
         same = SourceImage.objects.filter(owner=owner, sha256=sha256)
-        return same.first() or _create(owner, picture, sha256, _plain_name(name))
+        if kept := same.first():
+            return kept
+        verdict = checks.check_picture(person=owner, path=picture.kept, sha256=sha256)
+        image = _create(owner, picture, sha256, _plain_name(name))
+    reports.ask_for_a_look(verdict, image=image)
+    return image
 
 
 def _create(owner: "User", picture: Decoded, sha256: str, name: str) -> SourceImage:

@@ -19,6 +19,7 @@ _TYPES = {
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
     ".webp": "image/webp",
+    ".gif": "image/gif",
 }
 
 
@@ -37,19 +38,21 @@ class LinkedFile:
     key: str
     content_type: str
     download_name: str
+    for_staff: bool = False  # opens what is hidden from everybody else
 
 
-def link(key: str, *, download_name: str = "", content_type: str = "") -> str:
+def link(key: str, *, download_name: str = "", content_type: str = "", for_staff: bool = False) -> str:
     """An address of the stored file `key` that works for about settings.FILE_LINK_SECONDS without signing in.
 
     With `download_name` a browser saves the file under that name, without it shows it. The content type follows from
-    the key's ending. S3: a presigned address there; local folder: a path on this site. "" for an empty key.
+    the key's ending. `for_staff`: it opens a hidden file too. S3: a presigned address there; local folder: a path on
+    this site. "" for an empty key.
     """
     if not key:
         return ""
     kind = content_type or type_of(key)
     if isinstance(default_storage, FileSystemStorage):
-        return f"/files/{_token(key, kind, download_name)}"
+        return f"/files/{_token(key, kind, download_name, for_staff)}"
     answer = {"ResponseContentType": kind, "ResponseContentDisposition": disposition(download_name)}
     address: str = default_storage.url(key, parameters=answer, expire=settings.FILE_LINK_SECONDS)  # type: ignore[call-arg]  # S3Storage's own arguments
     return address
@@ -69,14 +72,16 @@ def disposition(download_name: str) -> str:
 def opened(token: str) -> LinkedFile:
     """What the token of a local link stands for. Raises LinkBroken, LinkExpired."""
     try:
-        key, kind, name, expires = signing.Signer(salt=_SALT).unsign_object(token)
+        key, kind, name, expires, *staff = signing.Signer(salt=_SALT).unsign_object(token)
     except (signing.BadSignature, ValueError, TypeError) as exc:
         raise LinkBroken from exc
     if time.time() > expires:
         raise LinkExpired
-    return LinkedFile(key, kind, name)
+    return LinkedFile(key, kind, name, bool(staff))
 
 
-def _token(key: str, kind: str, name: str) -> str:
+def _token(key: str, kind: str, name: str, for_staff: bool) -> str:
     now_step = math.floor(time.time() / _STEP_S) * _STEP_S
-    return signing.Signer(salt=_SALT).sign_object([key, kind, name, now_step + settings.FILE_LINK_SECONDS])
+    return signing.Signer(salt=_SALT).sign_object(
+        [key, kind, name, now_step + settings.FILE_LINK_SECONDS, *([1] if for_staff else [])]
+    )

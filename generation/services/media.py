@@ -37,9 +37,18 @@ def check_video(path: Path) -> VideoFacts:
     return _ask({"path": str(path)})
 
 
-def derive(path: Path, *, poster: Path, loop: Path) -> VideoFacts:
-    """Like `check_video`, and write a JPEG of the first frame (960 px) and a short silent MP4 (320 px) to loop."""
-    return _ask({"path": str(path), "poster": str(poster), "loop": str(loop)})
+def derive(path: Path, *, poster: Path, loop: Path, label: str = "") -> VideoFacts:
+    """Like `check_video`, and write a JPEG of the first frame (960 px) and a short silent MP4 (320 px) to loop.
+
+    With `label` the video is replaced by a copy that has these words drawn into it, and so have poster and loop.
+    """
+    order = {"path": str(path), "poster": str(poster), "loop": str(loop)}
+    if not label:
+        return _ask(order)
+    labelled = path.with_suffix(".labelled.mp4")
+    facts = _ask(order | {"labelled": str(labelled), "label": label})
+    os.replace(labelled, path)
+    return facts
 
 
 def _ask(order: dict[str, Any]) -> VideoFacts:

@@ -9,13 +9,15 @@ import json
 import math
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from fractions import Fraction
 from typing import Any
 
 from generation.limits import die_with_parent, limit_resources
 from generation.services.looks import look_of_frame, spread
+from generation.services.media_label import LabelledCopy, even
 
 MEMORY_BYTES = 3 * 1024**3
 CPU_SECONDS = 240
@@ -34,6 +36,8 @@ class Order:
     max_seconds: float
     poster: str = ""  # paths of what to make; empty: only check
     loop: str = ""
+    labelled: str = ""  # a copy with `label` drawn into it; poster and loop show it too
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,30 +94,51 @@ def _inspect(container: Any, order: Order) -> Facts:
         raise Refused("bad_rate", "The video has no usable frame rate.")
     size = (stream.codec_context.width, stream.codec_context.height)
     loop = _Loop(order.loop, size, fps) if order.loop else None
-    count, looks = 0, []
-    for frame in _decoded(container, stream):
-        count += 1
-        if count > order.max_frames or count / fps > order.max_seconds:
-            raise Refused("too_long", f"The video is longer than {order.max_frames} frames or {order.max_seconds:g} s.")
-        if (frame.width, frame.height) != size:
-            raise Refused("damaged", "The video changes its size on the way.")
-        if count == 1 and order.poster:
-            _save_poster(frame, order.poster)
-        looks.append(look_of_frame(frame))
-        if loop:
-            loop.add(frame, count - 1)
-    if count == 0:
+    looks = []
+    with _wanted_frames(container, stream, order, fps) as frames:
+        for count, frame in enumerate(frames, 1):
+            if count > order.max_frames or count / fps > order.max_seconds:
+                most = f"{order.max_frames} frames or {order.max_seconds:g} s"
+                raise Refused("too_long", f"The video is longer than {most}.")
+            if count == 1 and order.poster:
+                _save_poster(frame, order.poster)
+            looks.append(look_of_frame(frame))
+            if loop:
+                loop.add(frame, count - 1)
+    if not looks:
         raise Refused("damaged", "The video has no frames.")
     if loop:
         loop.close()
+    if order.labelled:
+        size = even(size)
     return Facts(
         width=size[0],
         height=size[1],
-        frames=count,
+        frames=len(looks),
         fps=float(fps),
-        duration_s=float(count / fps),
+        duration_s=float(len(looks) / fps),
         looks=spread(looks),
     )
+
+
+@contextmanager
+def _wanted_frames(container: Any, stream: Any, order: Order, fps: Fraction) -> Iterator[Iterator[Any]]:
+    """The frames as they are, or with the label, and then written to the labelled copy at the same time."""
+    size = (stream.codec_context.width, stream.codec_context.height)
+    if not order.labelled:
+        yield _of_one_size(_decoded(container, stream), size)
+        return
+    sounds = list(container.streams.audio)
+    copy = LabelledCopy(order.labelled, order.label, source=stream, sounds=sounds, fps=fps)
+    yield (copy.draw(frame) for frame in _of_one_size(_decoded(container, stream, sounds, copy.carry), size))
+    copy.close()
+
+
+def _of_one_size(frames: Iterator[Any], size: tuple[int, int]) -> Iterator[Any]:
+    for frame in frames:
+        if (frame.width, frame.height) != size:
+            raise Refused("damaged", "The video changes its size on the way.")
+        yield frame
 
 
 def _checked_stream(container: Any) -> Any:
@@ -129,9 +154,14 @@ def _checked_stream(container: Any) -> Any:
     return stream
 
 
-def _decoded(container: Any, stream: Any) -> Iterator[Any]:
+def _decoded(
+    container: Any, stream: Any, sounds: Sequence[Any] = (), carry: Callable[[Any], None] | None = None
+) -> Iterator[Any]:
     packets = 0
-    for packet in container.demux(stream):
+    for packet in container.demux(stream, *sounds):
+        if carry and packet.stream.index != stream.index:
+            carry(packet)
+            continue
         packets += packet.size > 0
         # FFmpeg hides gaps by repeating what it has; a person would see a frozen or grey picture.
         if packet.is_corrupt:

@@ -23,8 +23,20 @@ from django.utils import timezone
 
 from generation import providers
 from generation.engines.base import EngineError, EngineRefused
+from generation.errors import OutputBlocked
 from generation.models import TERMINAL, Attempt, Status, VideoJob
-from generation.services import claims, fingerprints, jobs, media, provenance, settling, shares
+from generation.services import (
+    checks,
+    claims,
+    fingerprints,
+    jobs,
+    labels,
+    media,
+    provenance,
+    reports,
+    settling,
+    shares,
+)
 from generation.services.drift import drift_of
 from generation.services.estimate import reference_seconds
 from generation.services.history import busy_seconds
@@ -149,6 +161,8 @@ def _try_to_store(work: _Work) -> None:
             _fail(work, "bad_result", f"The engine's result cannot be used: {exc.message}")
         else:
             _later(work, "The video looked damaged, fetching it again")
+    except OutputBlocked as exc:
+        _fail(work, exc.code, exc.message)
     except provenance.SigningFailed as exc:
         log.error("attempt %s: signing failed: %s", work.attempt.pk, exc)  # noqa: TRY400 (the sentence says it all)
         _again(work, "The video could not be signed")
@@ -167,8 +181,18 @@ def _store(work: _Work) -> None:
     fetched = work.do("fetch", partial(_fetch, work))
     crashpoint("store.fetched")
     poster, loop = work.folder / "poster.jpg", work.folder / "loop.mp4"
-    facts = work.do("check", partial(media.derive, work.video, poster=poster, loop=loop))
-    fetched = _sign(work, fetched, loop)
+    label = labels.text_for(work.attempt.job)
+    facts = work.do("check", partial(media.derive, work.video, poster=poster, loop=loop, label=label))
+    if label:
+        fetched = work.do("measure", partial(_measured, work.video))
+    verdict = checks.check_output(
+        job=work.attempt.job,
+        path=work.video,
+        sha256=fetched.sha256,
+        looks=facts.looks,
+        hold=partial(work.do, "judge"),
+    )
+    fetched = _sign(work, fetched, loop, label)
     keys = keys_of_attempt(work.attempt.job_id, work.attempt.pk)
     sources = dict(zip(keys, (work.video, poster, loop), strict=True))
     try:
@@ -176,6 +200,7 @@ def _store(work: _Work) -> None:
             work.do("put", partial(put, key, path))
             crashpoint("store.put")
         _succeed(work, fetched, facts, keys)
+        reports.ask_for_a_look(verdict, job=work.attempt.job)
     except _LeaseLost:
         _delete_what_nobody_wants(work.attempt, keys)
         raise
@@ -202,13 +227,18 @@ def _fetch(work: _Work) -> _Fetched:
     return _Fetched(size, digest.hexdigest())
 
 
-def _sign(work: _Work, fetched: _Fetched, loop: Path) -> _Fetched:
+def _measured(path: Path) -> _Fetched:
+    with path.open("rb") as file:
+        return _Fetched(path.stat().st_size, hashlib.file_digest(file, "sha256").hexdigest())
+
+
+def _sign(work: _Work, fetched: _Fetched, loop: Path, label: str) -> _Fetched:
     """Mark what is about to be stored; last, because any later change would break the mark. Raises SigningFailed."""
     kept = work.attempt.engine_metadata
     if not settings.PROVENANCE:
         kept["provenance"] = {"signed": False}
         return fetched
-    about = {"provider": work.attempt.engine, "model": work.attempt.job.model.name}
+    about = {"provider": work.attempt.engine, "model": work.attempt.job.model.name, "label": label}
     video, _ = work.do("sign", partial(provenance.sign, [work.video, loop], **about))
     crashpoint("store.signed")
     kept["provenance"] = provenance.summary(video)

@@ -20,7 +20,7 @@ def preferences_of(person: User) -> Preferences:
 
 
 def change_preferences(*, person: User, **values: Any) -> Preferences:
-    """Set `rule` and `mail`, or one of them."""
+    """Set `rule`, `mail` and `visible_label`, or some of them."""
     row, _ = Preferences.objects.update_or_create(person=person, defaults=values)
     return row
 

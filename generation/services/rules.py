@@ -7,6 +7,7 @@ from django.db import transaction
 
 from generation.errors import EngineNotConfigured
 from generation.models import Preferences, Provider, VideoJob, VideoModel
+from generation.services import checks
 from generation.services.jobs import JobRequest, check_settings, submit_job
 from generation.services.options import Option, options
 from generation.services.preferences import preferences_of
@@ -92,6 +93,7 @@ def submit_by_rule(*, owner: User, request: JobRequest, because: str = "", paren
     """`submit_job`, and the job says why a rule chose its model. Raises what `submit_job` raises."""
     if not because:
         return submit_job(owner=owner, request=request, parent=parent)
+    checks.check_prompt(person=owner, prompt=request.prompt)  # outside: what it notes must not be taken back
     with transaction.atomic():
         job = submit_job(owner=owner, request=request, parent=parent)
         VideoJob.objects.filter(pk=job.pk).update(chosen_because=because[:200])

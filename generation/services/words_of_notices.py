@@ -1,9 +1,11 @@
 """A notice in words, for the page, the list and the mail."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext_lazy
 
 from generation.models import Notice
 
@@ -25,6 +27,8 @@ def told(notice: Notice) -> Told:
     """Asks nothing of the database: everything stands in the notice itself."""
     if notice.kind in (Notice.Kind.SUCCEEDED, Notice.Kind.FAILED, Notice.Kind.CANCELLED):
         return _video(notice)
+    if notice.kind in _ABOUT_RIGHTS:
+        return _rights(notice)
     if notice.kind == Notice.Kind.BUDGET:
         return _budget(notice)
     if notice.kind == Notice.Kind.SWITCHED_OFF:
@@ -52,6 +56,30 @@ def _video(notice: Notice) -> Told:
         url=settings.SITE_URL + path,
         poster_url=settings.SITE_URL + poster if notice.kind == Notice.Kind.SUCCEEDED else "",
     )
+
+
+_ABOUT_RIGHTS: dict[str, tuple[Any, Any]] = {
+    Notice.Kind.HIDDEN.value: (
+        gettext_lazy("A video of yours was hidden after a report"),
+        gettext_lazy("Nobody can see it until we have looked at it. Reference: %(reference)s."),
+    ),
+    Notice.Kind.REMOVED.value: (
+        gettext_lazy("A video of yours was taken down"),
+        gettext_lazy("We looked at a report and deleted its files. Reference: %(reference)s."),
+    ),
+    Notice.Kind.SHOWN.value: (
+        gettext_lazy("A hidden video of yours is shown again"),
+        gettext_lazy("We looked at the report and changed nothing. Reference: %(reference)s."),
+    ),
+}
+
+
+def _rights(notice: Notice) -> Told:
+    title, text = _ABOUT_RIGHTS[notice.kind]
+    job_id = notice.data.get("job_id") if notice.kind != Notice.Kind.REMOVED else None
+    path = reverse("job", args=[job_id]) if job_id else ""
+    text = text % {"reference": notice.data.get("reference", "")}
+    return Told(title=str(title), text=text, path=path, url=settings.SITE_URL + path if path else "")
 
 
 def _budget(notice: Notice) -> Told:

@@ -124,7 +124,7 @@ def test_a_result_at_the_engine_becomes_a_finished_video(
     assert (job.video_bytes, job.video_sha256) == (len(content), hashlib.sha256(content).hexdigest())
     assert (attempt.outcome, attempt.ended_at is not None) == (Attempt.Outcome.STORED, True)
     assert attempt.engine_metadata["stored"] == {"width": 320, "height": 240, "frames": 32, "fps": 16.0}
-    assert set(attempt.timings) == {"fetch", "check", "put"}
+    assert set(attempt.timings) == {"fetch", "check", "judge", "put"}
     assert list(settings.SPOOL_DIR.iterdir()) == []
 
 

@@ -9,7 +9,8 @@ from generation.models import Preferences
 
 
 def test_who_has_settled_nothing_has_the_defaults(api: APIClient) -> None:
-    assert api.get("/api/preferences").json() == {"rule": "ask", "mail": "hourly", "mail_to": "ada@example.com"}
+    usual = {"rule": "ask", "mail": "hourly", "visible_label": False, "mail_to": "ada@example.com"}
+    assert api.get("/api/preferences").json() == usual
     assert not Preferences.objects.exists()
 
 
