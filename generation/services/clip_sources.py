@@ -3,6 +3,7 @@
 Runs in the limited process only. Nothing here holds more than a piece of a video: frames come as they are asked for.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
@@ -29,6 +30,8 @@ class Source:
     """One of our MP4s, whole or from frame `start` up to and without `end`. Raises Refused."""
 
     def __init__(self, path: str, start: int = 0, end: int | None = None) -> None:
+        if os.path.getsize(path) == 0:
+            raise Refused("damaged", "The video is empty.")
         self._path = path
         self._file = open(path, "rb")  # noqa: SIM115 (closed by __exit__)
         # An open file instead of a path: what the video refers to cannot be opened.
@@ -106,13 +109,15 @@ class Source:
 
 def _heard(container: Any, track: Any) -> Iterator[tuple[float, Sound]]:
     """Pieces of sound in the one form that we mix in, each with its time in seconds."""
-    resampler = av.AudioResampler(format="fltp", layout="stereo", rate=SOUND_RATE)
+    # One channel is doubled by us: FFmpeg would make it quieter.
+    layout = "mono" if track.codec_context.channels == 1 else "stereo"
+    resampler = av.AudioResampler(format="fltp", layout=layout, rate=SOUND_RATE)
     at: float | None = None
     for frame in container.decode(track):
         if at is None:
             at = float(frame.time or 0)
         for piece in resampler.resample(frame):
-            samples = piece.to_ndarray().astype(np.float32)
+            samples = np.broadcast_to(piece.to_ndarray().astype(np.float32), (2, piece.samples))
             yield at, samples
             at += samples.shape[1] / SOUND_RATE
 
