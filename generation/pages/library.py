@@ -40,8 +40,12 @@ def library(request: UserRequest) -> HttpResponse:
     if request.htmx and before:
         return render(request, "generation/_library_page.html", context)
     context |= _around(request, filters)
-    template = "generation/_library_answer.html" if request.htmx.target == "results" else "generation/library.html"
-    return render(request, template, context)
+    if request.htmx.target != "results":
+        return render(request, "generation/library.html", context)
+    answer = render(request, "generation/_library_answer.html", context)
+    # Without the empty fields of the form, so that it is worth a bookmark.
+    answer["HX-Push-Url"] = context["here"]
+    return answer
 
 
 def _cards(rows: list[VideoJob]) -> dict[str, Any]:
