@@ -110,8 +110,8 @@ def _gone(question: Question) -> dict[int, dict[UUID, datetime]]:
     if question.people:
         since = min(question.people.values())
         deleted = VideoJob.objects.filter(deleted_at__gte=since, owner__in=question.people)
-        for pk, owner, at in deleted.values_list("pk", "owner", "deleted_at"):
-            gone[owner][pk] = at
+        for row in deleted.only("pk", "owner", "deleted_at"):
+            gone[row.owner_id][row.pk] = row.deleted_at or since
     return gone
 
 

@@ -108,7 +108,12 @@ def _queue_order(provider: str) -> dict[bytes, int]:
     """Positions in the order in which fair share serves: everybody's first job, everybody's second, ..."""
 
     def read() -> dict[bytes, int]:
-        waiting = VideoJob.objects.visible().waiting().filter(model__provider=provider).annotate(**claims.turns())
+        waiting = (
+            VideoJob.objects.visible()
+            .waiting()
+            .filter(model__provider=provider)
+            .annotate(turn=claims.TURN, age=claims.AGE)
+        )
         rows = waiting.order_by().values_list("pk", "owner", "turn", "age", "created_at")
         # Bytes, because the cache pickles: a UUID takes it twenty times as long, at every look.
         return {pk.bytes: place for place, pk in enumerate(claims.in_turn(rows, {}), start=1)}

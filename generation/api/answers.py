@@ -72,17 +72,34 @@ class JobAnswer(serializers.Serializer[Any]):
     chosen_because = serializers.CharField(help_text="The rule that chose the model; empty when it was named.")
     alt_text = serializers.CharField(help_text="What the video shows, for people who cannot see it.")
     parent_id = serializers.UUIDField(allow_null=True, help_text="The job that this one repeats or finishes.")
+    batch = serializers.UUIDField(allow_null=True, help_text="The batch that it was asked for in.")
+    continues = serializers.UUIDField(allow_null=True, help_text="The job of whose video its picture is a frame.")
+    continues_frame = serializers.IntegerField(allow_null=True, help_text="Which frame, from 0; null: the last.")
+    end_image = serializers.UUIDField(allow_null=True, help_text="The picture that it ends with.")
+    interpolate = serializers.IntegerField(help_text="So many times the frames, at so many times the speed.")
+    favourite = serializers.BooleanField()
+    tags = serializers.ListField(child=serializers.CharField(), help_text="Your own words for it, in their order.")
     prompt_used = serializers.CharField(allow_null=True, help_text="When the provider has changed the prompt.")
     drift = serializers.ListField(child=serializers.CharField(), help_text="What was asked for and not followed.")
     error = JobErrorAnswer(allow_null=True)
     created_at = serializers.DateTimeField()
     started_at = serializers.DateTimeField(allow_null=True)
     finished_at = serializers.DateTimeField(allow_null=True)
+    cancel_at = serializers.DateTimeField(allow_null=True, help_text="When a cancel takes effect; undo it before.")
     elapsed_s = serializers.FloatField(allow_null=True)
     timings = serializers.DictField(
         child=serializers.FloatField(), help_text="Seconds spent in each phase by the last attempt."
     )
     attempts = serializers.IntegerField()
+
+
+class TagAnswer(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    videos = serializers.IntegerField(help_text="How many videos have it.")
+
+
+class TagsAnswer(serializers.Serializer[Any]):
+    results = TagAnswer(many=True)
 
 
 class ImageAnswer(serializers.Serializer[Any]):
@@ -151,6 +168,7 @@ class ModelAnswer(serializers.Serializer[Any]):
     steps = CountRange()
     cfg_scale = NumberRange()
     size = SizeRange()
+    takes_end_image = serializers.BooleanField(help_text="It can be given the picture to end with.")
     negative_prompt = serializers.CharField(help_text="The default one.")
     typical_seconds = serializers.FloatField()
 
@@ -242,20 +260,20 @@ class NewTokenAnswer(TokenAnswer):
     token = serializers.CharField(help_text="Shown this once.")
 
 
-class _Page(serializers.Serializer[Any]):
+class Page(serializers.Serializer[Any]):
     next = serializers.URLField(allow_null=True)
     previous = serializers.URLField(allow_null=True)
 
 
-class JobPage(_Page):
+class JobPage(Page):
     results = JobAnswer(many=True)
 
 
-class ImagePage(_Page):
+class ImagePage(Page):
     results = ImageAnswer(many=True)
 
 
-class PresetPage(_Page):
+class PresetPage(Page):
     results = PresetAnswer(many=True)
 
 

@@ -1,6 +1,7 @@
 """Jobs: submit, look, change one's mind."""
 
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.conf import settings
@@ -26,12 +27,14 @@ from generation.api.base import (
 from generation.api.job_notes import JobNotes
 from generation.api.pagination import page
 from generation.api.serializers import (
+    EventsRequest,
     JobFilter,
     RetryRequest,
     VideoForm,
     VideoRequest,
 )
 from generation.errors import EngineNotConfigured
+from generation.library_queries import Wanted, matching, midnight, midnight_after
 from generation.models import PreviewFrame, Provider, Status, VideoJob
 from generation.services import deleting, jobs
 from generation.streams import ALL_JOBS, stream_token
@@ -98,7 +101,7 @@ class Jobs(FormOrJsonView):
         def answers(rows: list[VideoJob]) -> list[dict[str, Any]]:
             return describe.jobs(rows, request)
 
-        rows = queries.jobs_of(request.user).filter(**_conditions(wanted))
+        rows = matching(request.user, _wanted(wanted)).select_related("model", "image")
         return page(rows, request, limit=wanted["limit"], describe=answers)
 
     @extend_schema(
@@ -114,17 +117,20 @@ class Jobs(FormOrJsonView):
         return submitting.submit(request, status=201)
 
 
-_FILTERS = {
-    "status": "status__in",
-    "model": "model__slug",
-    "created_after": "created_at__gte",
-    "created_before": "created_at__lt",
-    "q": "prompt__icontains",
-}
-
-
-def _conditions(wanted: dict[str, Any]) -> dict[str, Any]:
-    return {lookup: wanted[name] for name, lookup in _FILTERS.items() if wanted.get(name)}
+def _wanted(given: dict[str, Any]) -> Wanted:
+    first, last = given.get("from"), given.get("to")
+    starts = [moment for moment in (given.get("created_after"), first and midnight(first)) if moment]
+    ends = [moment for moment in (given.get("created_before"), last and midnight_after(last)) if moment]
+    return Wanted(
+        words=given.get("q", ""),
+        statuses=tuple(given.get("status", ())),
+        model=given.get("model", ""),
+        since=max(starts, default=None),
+        until=min(ends, default=None),
+        favourite=given["favourite"],
+        tags=tuple(given.get("tag", ())),
+        batch=given.get("batch"),
+    )
 
 
 def own_job(request: UserRequest, pk: UUID) -> VideoJob:
@@ -148,15 +154,6 @@ class Job(JobNotes):
         return Response(status=204)
 
 
-class CancelJob(APIView):
-    @extend_schema(
-        tags=_TAG, operation_id="cancel_job", summary="Cancel an unfinished job", request=None, responses=JobAnswer
-    )
-    def post(self, request: UserRequest, pk: UUID) -> Response:
-        cancelled = jobs.cancel_job(job=own_job(request, pk))
-        return Response(describe.job(cancelled, request))
-
-
 class RetryJob(APIView):
     throttle_scope = "submit"
 
@@ -174,7 +171,7 @@ class RetryJob(APIView):
         wanted = checked(RetryRequest, request.data)
         again = jobs.retry_job(job=job, new_seed=wanted["new_seed"])
         headers = {"Location": request.build_absolute_uri(reverse("api-job", args=[again.pk]))}
-        return Response(describe.job(again, request), status=201, headers=headers)
+        return Response(describe.new_job(again, request), status=201, headers=headers)
 
 
 class JobPreview(APIView):
@@ -195,7 +192,13 @@ class JobPreview(APIView):
 _STREAM_DESCRIPTION = (
     "Redirects to a stream of server-sent events: `job` with what has changed (data: JSON with `id`, `status`, "
     "`progress`, `message`, `queue_position`, `eta_s`, ...), `gone` for a deleted job, and `done` when all are over. "
-    "The address is good for 5 minutes; come back here to connect again."
+    "The address is good for 5 minutes; come back here to connect again, with the id of the last event as "
+    "`Last-Event-ID`: what ended or was deleted since is told, for 10 minutes. After a longer time `reset` is told: "
+    "look at everything again. "
+)
+_STAY_DESCRIPTION = (
+    "With `stay` the stream goes on when all are over, tells of new ones, and of your queue itself: `queue` with "
+    "`paused` and `order`."
 )
 _STREAM = {307: OpenApiResponse(description="`Location` is the stream.")}
 _STREAM_LOCATION = OpenApiParameter("Location", OpenApiTypes.URI, OpenApiParameter.HEADER, response=[307])
@@ -213,7 +216,7 @@ class JobEvents(APIView):
         responses=_STREAM,
     )
     def get(self, request: UserRequest, pk: UUID) -> HttpResponse:
-        return _to_stream(stream_token(request.user.pk, str(own_job(request, pk).pk)))
+        return _to_stream(request, stream_token(request.user.pk, str(own_job(request, pk).pk)))
 
 
 class AllEvents(APIView):
@@ -223,15 +226,23 @@ class AllEvents(APIView):
         tags=_TAG,
         operation_id="watch_jobs",
         summary="Follow all your unfinished jobs",
-        description=_STREAM_DESCRIPTION,
-        parameters=[_STREAM_LOCATION],
+        description=_STREAM_DESCRIPTION + _STAY_DESCRIPTION,
+        parameters=[EventsRequest, _STREAM_LOCATION],
         responses=_STREAM,
     )
     def get(self, request: UserRequest) -> HttpResponse:
-        return _to_stream(stream_token(request.user.pk, ALL_JOBS))
+        wanted = checked(EventsRequest, request.query_params)
+        more = {"stay": "1"} if wanted["stay"] else {}
+        return _to_stream(request, stream_token(request.user.pk, ALL_JOBS), more)
 
 
-def _to_stream(token: str) -> HttpResponse:
-    answer = HttpResponseRedirect(f"{settings.LIVE_URL}/events?token={token}", headers={"Cache-Control": "no-store"})
+def _to_stream(request: UserRequest, token: str, more: dict[str, str] | None = None) -> HttpResponse:
+    query = {"token": token, **(more or {})}
+    # On the way to another address a client may lose the header that says what it has already.
+    last = request.headers.get("Last-Event-ID") or request.query_params.get("since")
+    if last:
+        query["since"] = last[:20]
+    address = f"{settings.LIVE_URL}/events?{urlencode(query)}"
+    answer = HttpResponseRedirect(address, headers={"Cache-Control": "no-store"})
     answer.status_code = 307
     return answer

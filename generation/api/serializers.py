@@ -89,7 +89,7 @@ class VideoSettings(Settings):
         return attrs
 
 
-def _rule() -> serializers.ChoiceField:
+def rule_field() -> serializers.ChoiceField:
     return serializers.ChoiceField(
         choices=Preferences.Rule.choices,
         required=False,
@@ -102,7 +102,7 @@ def _rule() -> serializers.ChoiceField:
 class VideoRequest(VideoSettings):
     """One picture (`image_id`, `image` or `image_url`), a prompt, and settings."""
 
-    rule = _rule()
+    rule = rule_field()
     family = serializers.SlugField(
         required=False, allow_null=True, max_length=50, help_text="The rule chooses among the models of this family."
     )
@@ -175,7 +175,7 @@ class FinalRequest(StrictSerializer):
         required=False, allow_null=True, max_length=50, help_text="Left out: the rule chooses."
     )
     steps = _count("Left out: as many as the model usually takes.")
-    rule = _rule()
+    rule = rule_field()
 
 
 class ImageRequest(StrictSerializer):

@@ -1,6 +1,6 @@
 from django.urls import include, path
 
-from generation.pages import account, deleting, files, fleet, gpu, spend, staff_spend, views
+from generation.pages import account, deleting, files, fleet, gpu, media, spend, staff_spend, views
 
 urlpatterns = [
     path("", include("generation.pages.create_urls")),
@@ -14,15 +14,14 @@ urlpatterns = [
     path("", include("generation.pages.rights_urls")),
     path("jobs/<uuid:pk>", views.job, name="job"),
     path("jobs/<uuid:pk>/live", views.job_live, name="job_live"),
-    path("jobs/<uuid:pk>/cancel", views.cancel, name="job_cancel"),
     path("jobs/<uuid:pk>/retry", views.retry, name="job_retry"),
     path("jobs/<uuid:pk>/delete", deleting.delete, name="job_delete"),
     path("jobs/restore", deleting.restore, name="jobs_restore"),
     path("jobs/<uuid:pk>/preset", views.job_preset, name="job_preset"),
     path("jobs/<uuid:pk>/final/<slug:model>", views.final, name="job_final"),
-    path("jobs/<uuid:pk>/<str:kind>", views.media, name="job_media"),
+    path("jobs/<uuid:pk>/<str:kind>", media.media, name="job_media"),
     path("pictures/<uuid:pk>/delete", account.delete_picture_page, name="picture_delete"),
-    path("pictures/<uuid:pk>/<str:kind>", views.picture, name="picture"),
+    path("pictures/<uuid:pk>/<str:kind>", media.picture, name="picture"),
     path("settings", account.settings_page, name="settings"),
     path("settings/tokens", account.create_token, name="token_create"),
     path("settings/tokens/<digest_start:pk>/revoke", account.revoke_token, name="token_revoke"),

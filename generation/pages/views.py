@@ -9,6 +9,7 @@ from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect, render
 from django.templatetags.static import static
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_POST, require_safe
 
@@ -82,12 +83,12 @@ def final(request: UserRequest, pk: UUID, model: str) -> HttpResponse:
     row, back = _own_job(request, pk), reverse("job", args=[pk])
     offer = offer_of(row, model)
     if offer and offer.asks and not confirmed(request):
-        title = f"Make the final with {offer.final.option.model.name}?"
+        title = _("Make the final with %(name)s?") % {"name": offer.final.option.model.name}
         return ask(
             request,
             title=title,
-            text=f"It costs {price(offer.final.option.estimate)}.",
-            button="Make the final",
+            text=_("It costs %(estimate)s.") % {"estimate": price(offer.final.option.estimate)},
+            button=_("Make the final"),
             back=back,
         )
     try:
@@ -103,7 +104,7 @@ def final(request: UserRequest, pk: UUID, model: str) -> HttpResponse:
 def job_preset(request: UserRequest, pk: UUID) -> HttpResponse:
     row, form = _own_job(request, pk), NameForm(request.POST)
     if not form.is_valid():
-        messages.error(request, "Give the preset a name of at most 80 characters.")
+        messages.error(request, _("Give the preset a name of at most 80 characters."))
         return redirect("job", pk)
     name = form.cleaned_data["name"]
     try:
@@ -111,5 +112,5 @@ def job_preset(request: UserRequest, pk: UUID) -> HttpResponse:
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, f"Saved the preset “{name}”. It is offered when you create a video.")
+        messages.success(request, _("Saved the preset “%(name)s”. It is offered when you create a video.") % {"name": name})
     return redirect("job", pk)

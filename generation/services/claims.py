@@ -47,6 +47,9 @@ class Room:
     smooth: frozenset[str] = frozenset()  # the endpoints that can put frames in between
 
 
+# A video's turn among its owner's, in the order that the owner wants; and its place among them by age.
+TURN = Window(RowNumber(), partition_by="owner", order_by=["rank", "created_at", "pk"])
+AGE = Window(RowNumber(), partition_by="owner", order_by=["created_at", "pk"])
 # Another look for a picture is asked for when the first ring was lost.
 RING_AGAIN = timedelta(seconds=60)
 
@@ -142,20 +145,11 @@ def _next_jobs(provider: str, places: int, *, smooth: bool) -> list[VideoJob]:
     due = VideoJob.objects.due(timezone.now()).filter(model__provider=provider)
     if not smooth:
         due = due.filter(interpolate=1)
-    due = due.annotate(**turns())
+    due = due.annotate(turn=TURN, age=AGE)
     rows = due.filter(Q(turn__lte=places) | Q(age__lte=places)).values_list("pk", "owner", "turn", "age", "created_at")
     chosen = in_turn(rows, running)[:places]
     found = VideoJob.objects.select_related("model", "image", "end_image").in_bulk(chosen)
     return [found[pk] for pk in chosen]
-
-
-def turns() -> dict[str, Window]:
-    """For each video its `turn` among its owner's, in the order of the owner, and its place among them by `age`."""
-    ours = ["rank", "created_at", "pk"]
-    return {
-        "turn": Window(RowNumber(), partition_by="owner", order_by=ours),
-        "age": Window(RowNumber(), partition_by="owner", order_by=["created_at", "pk"]),
-    }
 
 
 def in_turn(rows: Iterable[tuple[uuid.UUID, int, int, int, datetime]], running: Mapping[int, int]) -> list[uuid.UUID]:

@@ -28,7 +28,9 @@
     if (event.target.id === "notices" || event.target.querySelector?.("#notices")) count();
   });
 
-  document.addEventListener("visibilitychange", () => {
-    if (!document.hidden) document.body.dispatchEvent(new Event("look-again"));
-  });
+  const lookAgain = () => document.body.dispatchEvent(new Event("look-again"));
+
+  // The notice is written together with the end of the video (watch.js), so it is there when that is heard of.
+  document.addEventListener("i2v:job", (event) => { if (["succeeded", "failed"].includes(event.detail.status)) lookAgain(); });
+  document.addEventListener("visibilitychange", () => { if (!document.hidden) lookAgain(); });
 })();
