@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from django.conf import settings
 from django.contrib.auth.models import User
@@ -17,7 +17,9 @@ from rest_framework.exceptions import ValidationError
 
 from generation.api.base import UserRequest
 from generation.errors import IdempotencyInProgress, IdempotencyMismatch
-from generation.models import IdempotencyKey, VideoJob
+from generation.models import IdempotencyKey
+
+Made = TypeVar("Made")
 
 HEADER = "Idempotency-Key"
 # How long a second request waits for the first one's transaction (milliseconds long) before it is told so.
@@ -36,7 +38,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An answer about a job, as it was given first."""
+    """An answer about a job, as it was given first; about a batch, `job_id` is None."""
 
     job_id: Any
     status: int
@@ -67,7 +69,7 @@ def recall(key: Key) -> Answer | None:
     return Answer(row.job_id, row.status_code or 200, row.answer or {}, replayed=True)
 
 
-def once(key: Key, submit: Callable[[], VideoJob], describe: Callable[[VideoJob], Answer]) -> Answer:
+def once(key: Key, submit: Callable[[], Made], describe: Callable[[Made], Answer]) -> Answer:
     """Submit and remember the answer in one transaction; of two at once, one submits and the other recalls."""
     try:
         with transaction.atomic():

@@ -1,5 +1,7 @@
 """What the views share."""
 
+from collections.abc import Mapping
+
 from django.contrib.auth.models import User
 from django.forms import Form
 from django.http import HttpRequest, HttpResponse
@@ -26,7 +28,9 @@ def confirmed(request: HttpRequest) -> bool:
     return request.POST.get("confirmed") == "1"
 
 
-def ask(request: HttpRequest, *, title: str, text: str, button: str, back: str) -> HttpResponse:
-    """A page with the question whose answer posts to the same address again."""
-    context = {"title": title, "text": text, "button": button, "back": back}
+def ask(
+    request: HttpRequest, *, title: str, text: str, button: str, back: str, keep: Mapping[str, str] | None = None
+) -> HttpResponse:
+    """A page with the question whose answer posts to the same address again, with the fields in `keep`."""
+    context = {"title": title, "text": text, "button": button, "back": back, "keep": keep or {}}
     return render(request, "confirm.html", context)

@@ -168,12 +168,16 @@ def _how_many_fit(message: str, fit: int, count: int) -> str:
 
 
 def vary(*, job: VideoJob, count: int = USUAL_VARIATIONS) -> Batch:
-    """A batch of `count` videos like `job`, each with another seed than it and than each other."""
+    """A batch of `variations_of` this video; `parent` of each is the video. Raises what `submit_batch` raises."""
+    return submit_batch(owner=job.owner, requests=variations_of(job=job, count=count), parent=job)
+
+
+def variations_of(*, job: VideoJob, count: int) -> list[JobRequest]:
+    """`count` requests like that of `job`, each with another seed than it and than each other. Raises BadSetting."""
     first = replace(request_of(job), batch=None, seed=-1)
     wanted = expanded(request=first, images=[], prompts=[], variations=count)
     # 1 in 2 billion, but "another" is what was promised.
-    wanted = [replace(one, seed=one.seed + 1) if one.seed == job.seed else one for one in wanted]
-    return submit_batch(owner=job.owner, requests=wanted, parent=job)
+    return [replace(one, seed=one.seed + 2**31) if one.seed == job.seed else one for one in wanted]
 
 
 def cancel_batch(*, batch: Batch) -> int:

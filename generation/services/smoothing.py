@@ -1,6 +1,7 @@
 """Frames in between: who can have them, which servers can make them, and videos that wait for them in vain."""
 
 from collections.abc import Iterable
+from uuid import UUID
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -31,7 +32,7 @@ def servers_for_waiting(endpoints: Iterable[str]) -> frozenset[str]:
     return able
 
 
-def _give_up(keys: Iterable[object]) -> None:
+def _give_up(keys: Iterable[UUID]) -> None:
     why = _("The GPU server cannot put frames in between any more. Make the video without them.")
     for pk in keys:
         now = timezone.now()
