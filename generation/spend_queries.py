@@ -10,6 +10,7 @@ from uuid import UUID
 
 from django.contrib.auth.models import User
 from django.db.models import Count, OuterRef, QuerySet, Subquery, Sum
+from django.utils.translation import gettext_lazy
 
 from generation.models import Attempt, VideoJob, VideoModel
 from gpu import queries_spend as books
@@ -17,8 +18,8 @@ from gpu.months import Month
 from gpu.queries_spend import ZERO, MachineMoney, PersonMoney, exact
 
 BATCH = 500
-GONE = "Deleted videos"
-NOBODY = "Deleted accounts"
+GONE = gettext_lazy("Deleted videos")
+NOBODY = gettext_lazy("Deleted accounts")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def _by_model(entries: QuerySet[Any]) -> list[ModelSum]:
 
 
 def _model_sum(model: VideoModel | None, videos: int, usd: Decimal) -> ModelSum:
-    return ModelSum(model.slug, model.name, videos, usd) if model else ModelSum("", GONE, videos, usd)
+    return ModelSum(model.slug, model.name, videos, usd) if model else ModelSum("", str(GONE), videos, usd)
 
 
 def videos_of(person: User, rows: Sequence[dict[str, Any]]) -> list[VideoMoney]:
@@ -219,7 +220,7 @@ def named(people: Sequence[PersonMoney]) -> list[PersonRow]:
 
 
 def _name(known: dict[int, User], person_id: int | None) -> str:
-    return known[person_id].get_username() if person_id in known else NOBODY
+    return known[person_id].get_username() if person_id in known else str(NOBODY)
 
 
 def machines(month: Month) -> list[MachineRow]:

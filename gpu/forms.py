@@ -4,6 +4,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from django import forms
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from gpu.models import GpuConfig
 from gpu.services import policy
@@ -35,9 +37,11 @@ class WordsField(forms.CharField):
         words = list(dict.fromkeys(word.upper() if self._upper else word for word in words if word))
         for word in words:
             if not self._pattern.fullmatch(word):
-                raise forms.ValidationError(f"{word!r} does not look like {self._example}.")
+                raise forms.ValidationError(
+                    _("%(word)s does not look like %(example)s.") % {"word": f"{word!r}", "example": self._example}
+                )
         if len(words) > MAX_WORDS:
-            raise forms.ValidationError(f"At most {MAX_WORDS}.")
+            raise forms.ValidationError(_("At most %(max_words)s.") % {"max_words": MAX_WORDS})
         return words
 
     def has_changed(self, initial: Any, data: Any) -> bool:
@@ -48,10 +52,13 @@ class PolicyForm(ConfigForm):
     """Every part of the renting policy."""
 
     gpu_names = WordsField(
-        label="GPUs allowed", pattern=_GPU, example='"RTX 4090"', help_text="RTX 4090, RTX 5090. Empty: any."
+        label=gettext_lazy("GPUs allowed"),
+        pattern=_GPU,
+        example='"RTX 4090"',
+        help_text="RTX 4090, RTX 5090. Empty: any.",
     )
     regions = WordsField(
-        label="Regions allowed",
+        label=gettext_lazy("Regions allowed"),
         pattern=_COUNTRY,
         example='"DE"',
         upper=True,
@@ -62,44 +69,44 @@ class PolicyForm(ConfigForm):
         model = GpuConfig
         fields = policy.FIELDS
         labels = {
-            "min_machines": "Machines at least",
-            "max_machines": "Machines at most",
-            "min_vram_gb": "Least VRAM (GB)",
-            "verified_only": "Only verified hosts",
-            "min_reliability": "Least reliability",
-            "min_download_mbps": "Least download (Mbit/s)",
-            "min_cuda": "Least CUDA version",
+            "min_machines": gettext_lazy("Machines at least"),
+            "max_machines": gettext_lazy("Machines at most"),
+            "min_vram_gb": gettext_lazy("Least VRAM (GB)"),
+            "verified_only": gettext_lazy("Only verified hosts"),
+            "min_reliability": gettext_lazy("Least reliability"),
+            "min_download_mbps": gettext_lazy("Least download (Mbit/s)"),
+            "min_cuda": gettext_lazy("Least CUDA version"),
             "disk_gb": "Disk (GB)",
-            "max_price_usd_per_hour": "Price at most ($ an hour)",
-            "daily_cap_usd": "Cap a day ($)",
-            "monthly_cap_usd": "Cap a month ($)",
-            "soft_cap_percent": "Warn from (percent of a cap)",
-            "machine_cap_usd": "Cap a machine ($)",
-            "person_daily_cap_usd": "Cap a person and day ($)",
-            "person_monthly_cap_usd": "Cap a person and month ($)",
-            "min_credit_usd": "Credit to keep ($)",
-            "idle_minutes": "Idle time (minutes)",
+            "max_price_usd_per_hour": gettext_lazy("Price at most ($ an hour)"),
+            "daily_cap_usd": gettext_lazy("Cap a day ($)"),
+            "monthly_cap_usd": gettext_lazy("Cap a month ($)"),
+            "soft_cap_percent": gettext_lazy("Warn from (percent of a cap)"),
+            "machine_cap_usd": gettext_lazy("Cap a machine ($)"),
+            "person_daily_cap_usd": gettext_lazy("Cap a person and day ($)"),
+            "person_monthly_cap_usd": gettext_lazy("Cap a person and month ($)"),
+            "min_credit_usd": gettext_lazy("Credit to keep ($)"),
+            "idle_minutes": gettext_lazy("Idle time (minutes)"),
             "lease_minutes": "Lease (minutes)",
-            "max_lifetime_minutes": "Lifetime at most (minutes)",
-            "on_from": "On from",
-            "off_at": "Off at",
-            "template_hash": "vast.ai template",
-            "image": "Container image",
+            "max_lifetime_minutes": gettext_lazy("Lifetime at most (minutes)"),
+            "on_from": gettext_lazy("On from"),
+            "off_at": gettext_lazy("Off at"),
+            "template_hash": gettext_lazy("vast.ai template"),
+            "image": gettext_lazy("Container image"),
         }
         widgets = {
             "on_from": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
             "off_at": forms.TimeInput(attrs={"type": "time"}, format="%H:%M"),
         }
         help_texts = {
-            "min_reliability": "0 to 1, as vast.ai measures it.",
-            "max_price_usd_per_hour": "GPU and storage together.",
-            "daily_cap_usd": "Machines and cloud calls together; at the cap machines are given back.",
-            "monthly_cap_usd": "The same for a month (UTC).",
-            "soft_cap_percent": "People are warned, and a machine near its own cap gets no new work.",
-            "machine_cap_usd": "No machine costs more. Empty: no such cap.",
-            "person_daily_cap_usd": "For everybody without a budget of their own. Empty: no such cap.",
-            "person_monthly_cap_usd": "For everybody without a budget of their own. Empty: no such cap.",
-            "min_credit_usd": "With less than this on vast.ai nothing is rented.",
+            "min_reliability": gettext_lazy("0 to 1, as vast.ai measures it."),
+            "max_price_usd_per_hour": gettext_lazy("GPU and storage together."),
+            "daily_cap_usd": gettext_lazy("Machines and cloud calls together; at the cap machines are given back."),
+            "monthly_cap_usd": gettext_lazy("The same for a month (UTC)."),
+            "soft_cap_percent": gettext_lazy("People are warned, and a machine near its own cap gets no new work."),
+            "machine_cap_usd": gettext_lazy("No machine costs more. Empty: no such cap."),
+            "person_daily_cap_usd": gettext_lazy("For everybody without a budget of their own. Empty: no such cap."),
+            "person_monthly_cap_usd": gettext_lazy("For everybody without a budget of their own. Empty: no such cap."),
+            "min_credit_usd": gettext_lazy("With less than this on vast.ai nothing is rented."),
         }
 
     def clean(self) -> dict[str, Any]:

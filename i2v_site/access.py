@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 
 from i2v_site.api import error_body
@@ -61,7 +62,7 @@ class SecondFactorMiddleware:
         return self.get_response(request)
 
     def _send_away(self, request: HttpRequest) -> HttpResponse:
-        text = "Staff accounts need a second factor. Set one up to go on."
+        text = _("Staff accounts need a second factor. Set one up to go on.")
         if request.path.startswith("/api/"):
             return JsonResponse(error_body("second_factor_required", text), status=403)
         messages.warning(request, text)

@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views import defaults
 from knox.auth import TokenAuthentication as KnoxAuthentication
 from knox.crypto import hash_token
@@ -43,7 +45,7 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]  # knox shi
         except (UnicodeDecodeError, tokens.model.DoesNotExist):
             found = None
         if found is None or (found.expiry is not None and found.expiry < now):
-            raise exceptions.AuthenticationFailed("The token is not valid.")
+            raise exceptions.AuthenticationFailed(_("The token is not valid."))
         if found.last_used_at is None or now - found.last_used_at > LAST_USED_EVERY:
             tokens.filter(pk=found.pk).update(last_used_at=now)
         owner: tuple[Any, Any] = self.validate_user(found)
@@ -53,7 +55,7 @@ class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]  # knox shi
 class BodyTooLarge(exceptions.APIException):
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_code = "body_too_large"
-    default_detail = "The request body is too large."
+    default_detail = gettext_lazy("The request body is too large.")
 
 
 class JSONParser(parsers.BaseParser):
@@ -76,17 +78,20 @@ class JSONParser(parsers.BaseParser):
         try:
             body = stream.read(limit + 1)
         except OSError as exc:
-            raise exceptions.ParseError("The body ended too early.") from exc
+            raise exceptions.ParseError(_("The body ended too early.")) from exc
         if len(body) > limit:
             raise BodyTooLarge
         try:
             return json.loads(body.decode("utf-8"), parse_constant=_no_constant)
         except (ValueError, RecursionError) as exc:
-            raise exceptions.ParseError("The body is not valid JSON in UTF-8.") from exc
+            raise exceptions.ParseError(_("The body is not valid JSON in UTF-8.")) from exc
 
 
 class MultiPartParser(parsers.MultiPartParser):
     """A form with files, refused by its announced length before a byte of it is stored."""
+
+    def most_bytes(self) -> int:
+        return int(settings.PICTURE_MAX_BYTES)
 
     def parse(
         self,
@@ -94,11 +99,11 @@ class MultiPartParser(parsers.MultiPartParser):
         media_type: str | None = None,
         parser_context: Mapping[str, Any] | None = None,
     ) -> Any:
-        _refuse_over(settings.PICTURE_MAX_BYTES + FORM_OVERHEAD_BYTES, parser_context)
+        _refuse_over(self.most_bytes() + FORM_OVERHEAD_BYTES, parser_context)
         try:
             return super().parse(stream, media_type=media_type, parser_context=parser_context)
         except OSError as exc:
-            raise exceptions.ParseError("The body ended too early.") from exc
+            raise exceptions.ParseError(_("The body ended too early.")) from exc
 
 
 def _refuse_over(limit: int, parser_context: Mapping[str, Any] | None) -> None:
@@ -157,9 +162,9 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
         field, message = _first(exc.detail)
         response.data = error_body("invalid", message, field)
     elif isinstance(exc, Http404):
-        response.data = error_body("not_found", "There is nothing here that you may see.")
+        response.data = error_body("not_found", _("There is nothing here that you may see."))
     elif isinstance(exc, PermissionDenied):
-        response.data = error_body("permission_denied", "You may not do this.")
+        response.data = error_body("permission_denied", _("You may not do this."))
     elif isinstance(exc, exceptions.APIException):
         code = exc.get_codes()
         response.data = error_body(code if isinstance(code, str) else "error", str(exc.detail))
@@ -173,7 +178,7 @@ def _first(detail: Any, field: str | None = None) -> tuple[str | None, str]:
         outer = None if name == "non_field_errors" else str(name)
         return _first(inner, ".".join(part for part in (field, outer) if part) or None)
     if isinstance(detail, list):
-        found = next((item for item in detail if item), "The value is not valid.")
+        found = next((item for item in detail if item), _("The value is not valid."))
         return _first(found, field)
     return field, str(detail)
 
@@ -184,25 +189,25 @@ def _first(detail: Any, field: str | None = None) -> tuple[str | None, str]:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return defaults.bad_request(request, exception)
-    return JsonResponse(error_body("bad_request", "The request cannot be understood."), status=400)
+    return JsonResponse(error_body("bad_request", _("The request cannot be understood.")), status=400)
 
 
 def permission_denied(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return defaults.permission_denied(request, exception)
-    return JsonResponse(error_body("permission_denied", "You may not do this."), status=403)
+    return JsonResponse(error_body("permission_denied", _("You may not do this.")), status=403)
 
 
 def page_not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
     if not _is_api(request):
         return defaults.page_not_found(request, exception)
-    return JsonResponse(error_body("not_found", "There is nothing here that you may see."), status=404)
+    return JsonResponse(error_body("not_found", _("There is nothing here that you may see.")), status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
     if not _is_api(request):
         return defaults.server_error(request)
-    return JsonResponse(error_body("server_error", "Something went wrong on our side."), status=500)
+    return JsonResponse(error_body("server_error", _("Something went wrong on our side.")), status=500)
 
 
 def _is_api(request: HttpRequest) -> bool:

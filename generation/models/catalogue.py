@@ -5,27 +5,28 @@ from typing import TYPE_CHECKING
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import F, Q
+from django.utils.translation import gettext_lazy
 
 if TYPE_CHECKING:
     from django.contrib.auth.models import User
 
 
 class Provider(models.TextChoices):
-    PREVIEW = "preview", "Motion preview on the CPU"
-    SWARMUI = "swarmui", "SwarmUI"
-    FAL = "fal", "fal.ai (cloud)"
+    PREVIEW = "preview", gettext_lazy("Motion preview on the CPU")
+    SWARMUI = "swarmui", gettext_lazy("SwarmUI")
+    FAL = "fal", gettext_lazy("fal.ai (cloud)")
 
 
 class PriceUnit(models.TextChoices):
-    VIDEO = "video", "a video"
-    SECOND = "second", "a second of video"
-    MEGAPIXEL = "megapixel", "a million pixels of all frames"
+    VIDEO = "video", gettext_lazy("a video")
+    SECOND = "second", gettext_lazy("a second of video")
+    MEGAPIXEL = "megapixel", gettext_lazy("a million pixels of all frames")
 
 
 class Rating(models.TextChoices):
-    GENERAL = "general", "General"
-    MATURE = "mature", "Mature"
-    UNKNOWN = "unknown", "Unknown (treated as mature)"
+    GENERAL = "general", gettext_lazy("General")
+    MATURE = "mature", gettext_lazy("Mature")
+    UNKNOWN = "unknown", gettext_lazy("Unknown (treated as mature)")
 
 
 class VideoModelQuerySet(models.QuerySet["VideoModel"]):

@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from generation.models.catalogue import Provider, VideoModel
 
@@ -56,12 +57,15 @@ class SourceImage(models.Model):
 
 
 class Status(models.TextChoices):
-    QUEUED = "queued", "Queued"  # waiting; `phase` and `message` say for what
-    RENDERING = "rendering", "Rendering"  # held by one dispatcher until lease_until
-    STORING = "storing", "Storing"  # the result is known; a worker fetches it
-    SUCCEEDED = "succeeded", "Done"  # terminal; the video exists in storage
-    FAILED = "failed", "Failed"  # terminal; error_code and error_message say why
-    CANCELLED = "cancelled", "Cancelled"  # terminal; a lease that remains means the engine must still be told
+    QUEUED = "queued", gettext_lazy("Queued")  # waiting; `phase` and `message` say for what
+    RENDERING = "rendering", gettext_lazy("Rendering")  # held by one dispatcher until lease_until
+    STORING = "storing", gettext_lazy("Storing")  # the result is known; a worker fetches it
+    SUCCEEDED = "succeeded", gettext_lazy("Done")  # terminal; the video exists in storage
+    FAILED = "failed", gettext_lazy("Failed")  # terminal; error_code and error_message say why
+    CANCELLED = (
+        "cancelled",
+        gettext_lazy("Cancelled"),
+    )  # terminal; a lease that remains means the engine must still be told
 
 
 TERMINAL = (Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
@@ -265,12 +269,12 @@ class Attempt(models.Model):
     """One try to render a job. `sent_at` set: it may have been sent; `provider_ref` says how to find it there."""
 
     class Outcome(models.TextChoices):
-        RUNNING = "running"
-        STORED = "stored"
-        FAILED = "failed"
-        LOST = "lost"  # no trace at the provider
-        UNAVAILABLE = "unavailable"  # given back; not the job's fault
-        CANCELLED = "cancelled"
+        RUNNING = "running", gettext_lazy("Running")
+        STORED = "stored", gettext_lazy("Stored")
+        FAILED = "failed", gettext_lazy("Failed")
+        LOST = "lost", gettext_lazy("Lost")  # no trace at the provider
+        UNAVAILABLE = "unavailable", gettext_lazy("Unavailable")  # given back; not the job's fault
+        CANCELLED = "cancelled", gettext_lazy("Cancelled")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     job = models.ForeignKey(VideoJob, models.CASCADE, related_name="attempts")

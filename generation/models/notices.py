@@ -6,6 +6,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from generation.models.jobs import VideoJob
 
@@ -14,15 +15,15 @@ class Notice(models.Model):
     """Something that happened to a person's video or money. Its id is what receivers tell repetitions by."""
 
     class Kind(models.TextChoices):
-        SUCCEEDED = "job.succeeded", "A video is done"
-        FAILED = "job.failed", "A video failed"
-        CANCELLED = "job.cancelled", "A video was cancelled"
-        BUDGET = "budget.warning", "A budget is nearly used up"
-        SWITCHED_OFF = "webhook.disabled", "A webhook was switched off"
-        HIDDEN = "job.hidden", "A video was hidden after a report"
-        REMOVED = "job.removed", "A video was taken down"
-        SHOWN = "job.shown", "A hidden video is shown again"
-        PING = "webhook.test", "A test that somebody asked for"
+        SUCCEEDED = "job.succeeded", gettext_lazy("A video is done")
+        FAILED = "job.failed", gettext_lazy("A video failed")
+        CANCELLED = "job.cancelled", gettext_lazy("A video was cancelled")
+        BUDGET = "budget.warning", gettext_lazy("A budget is nearly used up")
+        SWITCHED_OFF = "webhook.disabled", gettext_lazy("A webhook was switched off")
+        HIDDEN = "job.hidden", gettext_lazy("A video was hidden after a report")
+        REMOVED = "job.removed", gettext_lazy("A video was taken down")
+        SHOWN = "job.shown", gettext_lazy("A hidden video is shown again")
+        PING = "webhook.test", gettext_lazy("A test that somebody asked for")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="notices")
@@ -72,13 +73,13 @@ class Delivery(models.Model):
     """One notice on its way to one receiver: tried with back-off until it arrives or is given up."""
 
     class Channel(models.TextChoices):
-        WEBHOOK = "webhook", "Webhook"
-        MAIL = "mail", "E-mail"
+        WEBHOOK = "webhook", gettext_lazy("Webhook")
+        MAIL = "mail", gettext_lazy("E-mail")
 
     class State(models.TextChoices):
-        DUE = "due", "On its way"
-        DELIVERED = "delivered", "Delivered"
-        GIVEN_UP = "given_up", "Given up"
+        DUE = "due", gettext_lazy("On its way")
+        DELIVERED = "delivered", gettext_lazy("Delivered")
+        GIVEN_UP = "given_up", gettext_lazy("Given up")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     notice = models.ForeignKey(Notice, models.CASCADE, related_name="deliveries")

@@ -5,6 +5,7 @@ import uuid
 from django.conf import settings
 from django.db import models
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 from knox.models import AbstractAuthToken
 
 from generation.models.catalogue import VideoModel
@@ -74,16 +75,16 @@ class Preferences(models.Model):
     """What a person has settled once: who chooses the engine, and how they are told."""
 
     class Rule(models.TextChoices):
-        ASK = "ask", "Ask me"  # nothing is ever sent to the cloud unless the person names the model
-        CHEAPEST = "cheapest", "The cheapest"
-        SOONEST = "soonest", "The soonest"
-        NEVER_CLOUD = "never_cloud", "Never the cloud"
+        ASK = "ask", gettext_lazy("Ask me")  # nothing is ever sent to the cloud unless the person names the model
+        CHEAPEST = "cheapest", gettext_lazy("The cheapest")
+        SOONEST = "soonest", gettext_lazy("The soonest")
+        NEVER_CLOUD = "never_cloud", gettext_lazy("Never the cloud")
 
     class Mail(models.TextChoices):
-        OFF = "off", "Never"
-        EACH = "each", "For every video"
-        HOURLY = "hourly", "Together, at most once an hour"
-        DAILY = "daily", "Together, at most once a day"
+        OFF = "off", gettext_lazy("Never")
+        EACH = "each", gettext_lazy("For every video")
+        HOURLY = "hourly", gettext_lazy("Together, at most once an hour")
+        DAILY = "daily", gettext_lazy("Together, at most once a day")
 
     person = models.OneToOneField(
         settings.AUTH_USER_MODEL, models.CASCADE, primary_key=True, related_name="preferences"

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from generation.models.jobs import VideoJob
 from generation.models.studio import Clip
@@ -47,17 +48,17 @@ class Report(models.Model):
     """Somebody says, with or without an account, that a video should not be here; or a check asks for a look."""
 
     class Kind(models.TextChoices):
-        INTIMATE = "intimate", "It shows me, or somebody, in an intimate way without consent"
-        PERSON = "person", "It shows me without my consent"
-        COPYRIGHT = "copyright", "It uses my picture or work"
-        ILLEGAL = "illegal", "It is illegal or harmful in another way"
-        OTHER = "other", "Something else"
-        CHECK = "check", "A check asks for a look"
+        INTIMATE = "intimate", gettext_lazy("It shows me, or somebody, in an intimate way without consent")
+        PERSON = "person", gettext_lazy("It shows me without my consent")
+        COPYRIGHT = "copyright", gettext_lazy("It uses my picture or work")
+        ILLEGAL = "illegal", gettext_lazy("It is illegal or harmful in another way")
+        OTHER = "other", gettext_lazy("Something else")
+        CHECK = "check", gettext_lazy("A check asks for a look")
 
     class State(models.TextChoices):
-        OPEN = "open", "Open"
-        REMOVED = "removed", "Taken down"
-        DISMISSED = "dismissed", "Dismissed"
+        OPEN = "open", gettext_lazy("Open")
+        REMOVED = "removed", gettext_lazy("Taken down")
+        DISMISSED = "dismissed", gettext_lazy("Dismissed")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     kind = models.CharField(max_length=12, choices=Kind.choices)

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from generation.models.jobs import VideoJob
 
@@ -51,19 +52,19 @@ class Clip(models.Model):
     """A file made from finished videos on the CPU: cut, joined, turned around, or in another format."""
 
     class Kind(models.TextChoices):
-        TRIM = "trim", "Trimmed"
-        JOIN = "join", "Joined"
-        BOOMERANG = "boomerang", "Back and forth"
-        SMOOTH = "smooth", "Smoother"
-        ENLARGE = "enlarge", "Bigger"
-        GIF = "gif", "GIF"
-        WEBP = "webp", "WebP"
+        TRIM = "trim", gettext_lazy("Trimmed")
+        JOIN = "join", gettext_lazy("Joined")
+        BOOMERANG = "boomerang", gettext_lazy("Back and forth")
+        SMOOTH = "smooth", gettext_lazy("Smoother")
+        ENLARGE = "enlarge", gettext_lazy("Bigger")
+        GIF = "gif", gettext_lazy("GIF")
+        WEBP = "webp", gettext_lazy("WebP")
 
     class State(models.TextChoices):
-        QUEUED = "queued", "Queued"  # a task makes it; the sweep rings again
-        MAKING = "making", "In the making"  # held by one worker until lease_until
-        DONE = "done", "Done"  # terminal; the file exists in storage
-        FAILED = "failed", "Failed"  # terminal; error_code and error_message say why
+        QUEUED = "queued", gettext_lazy("Queued")  # a task makes it; the sweep rings again
+        MAKING = "making", gettext_lazy("In the making")  # held by one worker until lease_until
+        DONE = "done", gettext_lazy("Done")  # terminal; the file exists in storage
+        FAILED = "failed", gettext_lazy("Failed")  # terminal; error_code and error_message say why
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="clips")
@@ -131,8 +132,8 @@ class ShareLink(models.Model):
     """An address at which other people see one video, or one clip."""
 
     class Audience(models.TextChoices):
-        ANYONE = "anyone", "Anyone with the link"
-        SIGNED_IN = "signed_in", "People who are signed in here"
+        ANYONE = "anyone", gettext_lazy("Anyone with the link")
+        SIGNED_IN = "signed_in", gettext_lazy("People who are signed in here")
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     token = models.CharField(max_length=40, unique=True, default=share_token, editable=False)

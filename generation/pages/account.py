@@ -9,6 +9,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -57,10 +58,10 @@ def create_token(request: UserRequest) -> HttpResponse:
 def revoke_token(request: UserRequest, pk: str) -> HttpResponse:
     token = get_object_or_404(ApiToken, user=request.user, digest__startswith=pk)
     if not confirmed(request):
-        text = f"Programs that use “{token.name}” stop working at once."
-        return ask(request, title="Revoke this token?", text=text, button="Revoke", back=reverse("settings"))
+        text = _("Programs that use “%(name)s” stop working at once.") % {"name": token.name}
+        return ask(request, title=_("Revoke this token?"), text=text, button=_("Revoke"), back=reverse("settings"))
     token.delete()
-    messages.success(request, f"Revoked the token “{token.name}”.")
+    messages.success(request, _("Revoked the token “%(name)s”.") % {"name": token.name})
     return redirect("settings")
 
 
@@ -69,10 +70,10 @@ def revoke_token(request: UserRequest, pk: str) -> HttpResponse:
 def delete_preset(request: UserRequest, pk: UUID) -> HttpResponse:
     preset = get_object_or_404(Preset, owner=request.user, pk=pk)
     if not confirmed(request):
-        text = f"The preset “{preset.name}” is deleted for good. Videos made with it stay."
-        return ask(request, title="Delete this preset?", text=text, button="Delete", back=reverse("settings"))
+        text = _("The preset “%(name)s” is deleted for good. Videos made with it stay.") % {"name": preset.name}
+        return ask(request, title=_("Delete this preset?"), text=text, button=_("Delete"), back=reverse("settings"))
     preset.delete()
-    messages.success(request, f"Deleted the preset “{preset.name}”.")
+    messages.success(request, _("Deleted the preset “%(name)s”.") % {"name": preset.name})
     return redirect("settings")
 
 
@@ -81,12 +82,12 @@ def delete_preset(request: UserRequest, pk: UUID) -> HttpResponse:
 def delete_picture_page(request: UserRequest, pk: UUID) -> HttpResponse:
     image = get_object_or_404(SourceImage, owner=request.user, pk=pk)
     if not confirmed(request):
-        text = "The picture is deleted for good. Videos made from it stay."
-        return ask(request, title="Delete this picture?", text=text, button="Delete", back=reverse("settings"))
+        text = _("The picture is deleted for good. Videos made from it stay.")
+        return ask(request, title=_("Delete this picture?"), text=text, button=_("Delete"), back=reverse("settings"))
     try:
         delete_picture(image=image)
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, "Deleted the picture.")
+        messages.success(request, _("Deleted the picture."))
     return redirect("settings")

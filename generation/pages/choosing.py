@@ -200,7 +200,7 @@ def _by_rule(weighed: Weighed, rule: str, token: str) -> ByRule | None:
     because = because_of(token, slug)
     if not because or rule == Rule.ASK:
         return None
-    label, better = Rule(rule).label, None
+    label, better = str(Rule(rule).label), None
     if rule in (Rule.CHEAPEST, Rule.SOONEST):
         running = [row for row in weighed.options if row.runnable]
         real = [row for row in running if row.model.provider != Provider.PREVIEW]

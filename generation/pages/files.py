@@ -9,6 +9,7 @@ from django.core.exceptions import SuspiciousOperation
 from django.core.files.storage import default_storage
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, StreamingHttpResponse
 from django.utils.http import http_date, parse_http_date_safe
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from generation.services import links
@@ -28,12 +29,12 @@ def serve_file(request: HttpRequest, token: str) -> HttpResponseBase:
     try:
         linked = links.opened(token)
         if not linked.for_staff and is_hidden(linked.key):
-            return _plain("There is no such file.", 404)
+            return _plain(_("There is no such file."), 404)
         size, changed = default_storage.size(linked.key), default_storage.get_modified_time(linked.key)
     except links.LinkExpired:
-        return _plain("This link has expired. Load the page again.", 403)
+        return _plain(_("This link has expired. Load the page again."), 403)
     except (links.LinkBroken, FileNotFoundError, SuspiciousOperation):
-        return _plain("There is no such file.", 404)
+        return _plain(_("There is no such file."), 404)
     headers = _headers(linked, size, changed)
     if _unchanged(request, headers["ETag"]):
         return HttpResponse(status=304, headers={k: v for k, v in headers.items() if k != "Content-Type"})

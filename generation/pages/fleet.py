@@ -9,6 +9,8 @@ from django.contrib import messages
 from django.http import Http404, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
@@ -171,34 +173,39 @@ def rent(request: UserRequest) -> HttpResponse:
     if not confirmed(request):
         return ask(
             request,
-            title="Rent this machine?" if offer_id else "Rent a machine?",
-            text="It costs money from the moment it is rented until it is given back.",
-            button="Rent",
+            title=_("Rent this machine?") if offer_id else _("Rent a machine?"),
+            text=_("It costs money from the moment it is rented until it is given back."),
+            button=_("Rent"),
             back="/staff/fleet",
         )
     try:
-        machines.request_machine(offer_id=offer_id, reason="Asked for by staff.", actor=request.user)
+        machines.request_machine(offer_id=offer_id, reason=gettext_noop("Asked for by staff."), actor=request.user)
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, "A machine was asked for.")
+        messages.success(request, _("A machine was asked for."))
     return redirect("fleet")
 
 
 # What each act is called, asked and answered with.
-_ACTS: dict[str, tuple[str, str, str, str]] = {
-    "extend": ("Keep this machine longer?", "It stays for one more lease and costs its price.", "Extend", "Extended."),
+_ACTS = {
+    "extend": (
+        gettext_lazy("Keep this machine longer?"),
+        gettext_lazy("It stays for one more lease and costs its price."),
+        gettext_lazy("Extend"),
+        gettext_lazy("Extended."),
+    ),
     "drain": (
-        "Drain this machine?",
-        "It gets no new videos and is given back when it has finished.",
-        "Drain",
-        "It finishes its work.",
+        gettext_lazy("Drain this machine?"),
+        gettext_lazy("It gets no new videos and is given back when it has finished."),
+        gettext_lazy("Drain"),
+        gettext_lazy("It finishes its work."),
     ),
     "destroy": (
-        "Destroy this machine?",
-        "It is given back at once. Videos on it are made again elsewhere.",
-        "Destroy",
-        "It is being given back.",
+        gettext_lazy("Destroy this machine?"),
+        gettext_lazy("It is given back at once. Videos on it are made again elsewhere."),
+        gettext_lazy("Destroy"),
+        gettext_lazy("It is being given back."),
     ),
 }
 
@@ -210,16 +217,16 @@ def act(request: UserRequest, pk: UUID, action: str) -> HttpResponse:
     instance = queries.find(pk)
     if instance is None or action not in _ACTS:
         raise Http404
-    title, text, button, done = _ACTS[action]
+    title, text, button, done = map(str, _ACTS[action])
     if not confirmed(request):
         return ask(request, title=title, text=f"{instance}. {text}", button=button, back="/staff/fleet")
     try:
         if action == "extend":
             machines.extend_lease(instance=instance, actor=request.user)
         elif action == "drain":
-            machines.drain(instance=instance, reason="asked for by staff", actor=request.user)
+            machines.drain(instance=instance, reason=gettext_noop("asked for by staff"), actor=request.user)
         else:
-            machines.destroy(instance=instance, reason="asked for by staff", actor=request.user)
+            machines.destroy(instance=instance, reason=gettext_noop("asked for by staff"), actor=request.user)
     except DomainError as exc:
         messages.error(request, exc.message)
     else:

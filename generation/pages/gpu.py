@@ -10,6 +10,8 @@ from django.contrib.auth.decorators import login_required
 from django.core.exceptions import PermissionDenied
 from django.http import HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -31,7 +33,7 @@ def staff_only(view: Callable[..., HttpResponse]) -> Callable[..., HttpResponse]
 
 
 class AddressForm(forms.Form):
-    swarmui_url = forms.CharField(label="SwarmUI address", max_length=500, required=False)
+    swarmui_url = forms.CharField(label=gettext_lazy("SwarmUI address"), max_length=500, required=False)
 
 
 @staff_only
@@ -59,7 +61,7 @@ def save_policy(request: UserRequest) -> HttpResponse:
     if not form.is_valid():
         return _page(request, AddressForm(initial={"swarmui_url": config.load().swarmui_url}), form)
     policy.save_policy(values=form.cleaned_data, actor=request.user)
-    messages.success(request, "The renting policy is saved.")
+    messages.success(request, _("The renting policy is saved."))
     return redirect("gpu_settings")
 
 

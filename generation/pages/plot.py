@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
 
+from django.utils.formats import date_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
 from generation.templatetags.dollars import dollars
 from gpu.queries import Point
 
@@ -41,9 +45,9 @@ def draw(points: Sequence[Point], *, hours: int, now: datetime) -> Plot | None:
         return None
     since = now - timedelta(hours=hours)
     series = [
-        _series("Machines", "plot-machines", points, lambda one: one.machines, _count, since, now),
-        _series("Videos waiting", "plot-waiting", points, lambda one: one.waiting, _count, since, now),
-        _series("Spent in this time", "plot-spent", points, lambda one: one.spent_usd, _dollars, since, now),
+        _series(_("Machines"), "plot-machines", points, lambda one: one.machines, _count, since, now),
+        _series(_("Videos waiting"), "plot-waiting", points, lambda one: one.waiting, _count, since, now),
+        _series(_("Spent in this time"), "plot-spent", points, lambda one: one.spent_usd, _dollars, since, now),
     ]
     quarters = [since + timedelta(hours=hours) * part / 4 for part in range(5)]
     step = -(-len(points) // TABLE_ROWS)
@@ -82,10 +86,17 @@ def _dollars(number: float) -> str:
 def _summary(points: Sequence[Point], hours: int) -> str:
     last = points[-1]
     most, longest = max(one.machines for one in points), max(one.waiting for one in points)
-    return (
-        f"In the last {hours} hours at most {most} machines ran, at most {longest} videos waited and "
-        f"${last.spent_usd:.2f} were spent. Now: {last.machines} machines, {last.waiting} videos waiting."
-    )
+    return _(
+        "In the last %(hours)s hours at most %(most)s machines ran, at most %(longest)s videos waited and "
+        "$%(spent_usd)s were spent. Now: %(machines)s machines, %(waiting)s videos waiting."
+    ) % {
+        "hours": hours,
+        "most": most,
+        "longest": longest,
+        "spent_usd": f"{last.spent_usd:.2f}",
+        "machines": last.machines,
+        "waiting": last.waiting,
+    }
 
 
 # --- dollars by day, as stacked bars ----------------------------------------------------------------------------------
@@ -168,7 +179,7 @@ def _bars(row: DayRow, stacks: Sequence[Stack], x: float, width: float, top: Dec
         # Thinner than this nobody would see that something was spent.
         height = max(1.0, float(usd / top) * HEIGHT)
         ground -= height
-        words = f"{row.day:%-d %b}: {stack.name} {dollars(usd)}"
+        words = f"{date_format(row.day, 'j M')}: {stack.name} {dollars(usd)}"
         left, wide = x + width * BAR_GAP / 2, width * (1 - BAR_GAP)
         bars.append(Bar(stack.css, words, f"{left:.1f}", f"{ground:.1f}", f"{wide:.1f}", f"{height:.1f}"))
     return bars
@@ -183,5 +194,14 @@ def _round_top(most: Decimal) -> Decimal:
 def _day_summary(rows: Sequence[DayRow]) -> str:
     most = max(rows, key=lambda row: row.total)
     total = sum((row.total for row in rows), ZERO)
-    days = "1 day" if len(rows) == 1 else f"{len(rows)} days"
-    return f"{dollars(total)} on {days}; the most was {dollars(most.total)} on {most.day:%-d %B}."
+    words = ngettext(
+        "%(total)s on %(count)s day; the most was %(most)s on %(day)s.",
+        "%(total)s on %(count)s days; the most was %(most)s on %(day)s.",
+        len(rows),
+    )
+    return words % {
+        "total": dollars(total),
+        "count": len(rows),
+        "most": dollars(most.total),
+        "day": date_format(most.day, "j F"),
+    }

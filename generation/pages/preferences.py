@@ -5,6 +5,8 @@ from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 from django.views.decorators.http import require_http_methods
@@ -24,19 +26,19 @@ from generation.services.preferences import (
 Rule, Mail = Preferences.Rule, Preferences.Mail
 
 RULES = [
-    (Rule.ASK, "You see what is free and what it costs, and choose each time. Nothing goes to the cloud unasked."),
-    (Rule.CHEAPEST, "Takes what costs least, also when that means waiting. This may be the cloud."),
-    (Rule.SOONEST, "Takes what is done first, also when that costs more. This may be the cloud."),
+    (Rule.ASK, gettext_lazy("You see what is free and what it costs, and choose each time. Nothing goes to the cloud unasked.")),
+    (Rule.CHEAPEST, gettext_lazy("Takes what costs least, also when that means waiting. This may be the cloud.")),
+    (Rule.SOONEST, gettext_lazy("Takes what is done first, also when that costs more. This may be the cloud.")),
     (
         Rule.NEVER_CLOUD,
-        "Takes the first model of this site's own machines. The cloud only if you name it.",
+        gettext_lazy("Takes the first model of this site's own machines. The cloud only if you name it."),
     ),
 ]
 MAILS = [
-    (Mail.OFF, "You are told on the pages only."),
-    (Mail.EACH, "Within a minute or two after it is done or has failed. What ends together comes together."),
-    (Mail.HOURLY, "The first one comes soon; the next one an hour later at the earliest."),
-    (Mail.DAILY, "The first one comes soon; the next one a day later at the earliest."),
+    (Mail.OFF, gettext_lazy("You are told on the pages only.")),
+    (Mail.EACH, gettext_lazy("Within a minute or two after it is done or has failed. What ends together comes together.")),
+    (Mail.HOURLY, gettext_lazy("The first one comes soon; the next one an hour later at the earliest.")),
+    (Mail.DAILY, gettext_lazy("The first one comes soon; the next one a day later at the earliest.")),
 ]
 
 
@@ -56,7 +58,7 @@ def preferences(request: UserRequest) -> HttpResponse:
         if not labels.is_a_choice():
             del chosen["visible_label"]  # its box was not shown
         change_preferences(person=request.user, **chosen)
-        messages.success(request, "Saved your preferences.")
+        messages.success(request, _("Saved your preferences."))
         return redirect("preferences")
     row = preferences_of(request.user)
     context = {

@@ -10,6 +10,7 @@ from django.core.paginator import Paginator
 from django.http import HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
@@ -93,7 +94,9 @@ def switch(request: UserRequest, pk: UUID) -> HttpResponse:
     row = _own(request, pk)
     on = request.POST.get("enabled") == "1"
     webhooks.change_endpoint(endpoint=row, enabled=on)
-    messages.success(request, "It is called again from now on." if on else "Paused: nothing is sent until you go on.")
+    messages.success(
+        request, _("It is called again from now on.") if on else _("Paused: nothing is sent until you go on.")
+    )
     return redirect("webhook", row.pk)
 
 
@@ -103,8 +106,8 @@ def switch(request: UserRequest, pk: UUID) -> HttpResponse:
 def rotate(request: UserRequest, pk: UUID) -> HttpResponse:
     row = _own(request, pk)
     if not confirmed(request):
-        text = "You get a new secret, shown once. The present one goes on signing for 24 hours."
-        return ask(request, title="Make a new secret?", text=text, button="Make it", back=_address(row))
+        text = _("You get a new secret, shown once. The present one goes on signing for 24 hours.")
+        return ask(request, title=_("Make a new secret?"), text=text, button=_("Make it"), back=_address(row))
     return _page(request, row, secret=webhooks.rotate_secret(endpoint=row))
 
 
@@ -117,7 +120,7 @@ def test(request: UserRequest, pk: UUID) -> HttpResponse:
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, "A test is on its way. How it went is in the log below in a moment.")
+        messages.success(request, _("A test is on its way. How it went is in the log below in a moment."))
     return redirect(_address(row) + "#log")
 
 
@@ -131,7 +134,7 @@ def replay(request: UserRequest, pk: UUID, delivery: UUID) -> HttpResponse:
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, "It is sent again, with the same id.")
+        messages.success(request, _("It is sent again, with the same id."))
     return redirect(_address(row) + "#log")
 
 
@@ -140,10 +143,10 @@ def replay(request: UserRequest, pk: UUID, delivery: UUID) -> HttpResponse:
 def delete(request: UserRequest, pk: UUID) -> HttpResponse:
     row = _own(request, pk)
     if not confirmed(request):
-        text = f"“{row}” is called no more, and its log is deleted."
-        return ask(request, title="Delete this webhook?", text=text, button="Delete", back=_address(row))
+        text = _("“%(row)s” is called no more, and its log is deleted.") % {"row": row}
+        return ask(request, title=_("Delete this webhook?"), text=text, button=_("Delete"), back=_address(row))
     row.delete()
-    messages.success(request, "Deleted the webhook.")
+    messages.success(request, _("Deleted the webhook."))
     return redirect("webhooks")
 
 

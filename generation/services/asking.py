@@ -67,7 +67,9 @@ def check_settings(model: VideoModel, request: JobRequest) -> Settings:
     """Fill in the model's defaults and refuse what it does not take. Raises BadSetting."""
     frames = _frames(model, request.num_frames)
     if not -1 <= request.seed <= MAX_SEED:
-        raise BadSetting(f"The seed must be from 0 to {MAX_SEED}, or -1 for a random one.", field="seed")
+        raise BadSetting(
+            _("The seed must be from 0 to %(max_seed)s, or -1 for a random one.") % {"max_seed": MAX_SEED}, field="seed"
+        )
     for field in ("focus_x", "focus_y"):
         _within(field, getattr(request, field), 0.5, 0.0, 1.0)
     _check_extras(model, request)
@@ -107,11 +109,16 @@ def _frames(model: VideoModel, asked: int | None) -> int:
         if frames not in model.frame_choices:
             near = min(model.frame_choices, key=lambda choice: abs(choice - frames))
             offered = " or ".join(str(choice) for choice in sorted(model.frame_choices))
-            raise BadSetting(f"{model.name} makes {offered} frames; the nearest is {near}.", field="num_frames")
+            raise BadSetting(
+                _("%(name)s makes %(offered)s frames; the nearest is %(near)s.")
+                % {"name": model.name, "offered": offered, "near": near},
+                field="num_frames",
+            )
     elif (frames - 1) % model.frames_step:
         near = 1 + round((frames - 1) / model.frames_step) * model.frames_step
         raise BadSetting(
-            f"{model.name} makes 1 + a multiple of {model.frames_step} frames; the nearest is {near}.",
+            _("%(name)s makes 1 + a multiple of %(frames_step)s frames; the nearest is %(near)s.")
+            % {"name": model.name, "frames_step": model.frames_step, "near": near},
             field="num_frames",
         )
     return frames
@@ -121,7 +128,9 @@ def _within(field: str, value: Number | None, default: Number, least: Number, mo
     if value is None:
         return default
     if not least <= value <= most:  # NaN compares false, so it is refused as well
-        raise BadSetting(f"This model takes {least:g} to {most:g}.", field=field)
+        raise BadSetting(
+            _("This model takes %(least)s to %(most)s.") % {"least": f"{least:g}", "most": f"{most:g}"}, field=field
+        )
     return value
 
 
@@ -133,14 +142,26 @@ def _size(model: VideoModel, request: JobRequest) -> tuple[str, int | None, int 
     try:
         width, height = (int(side) for side in request.size.lower().split("x"))
     except ValueError:
-        raise BadSetting('The size must look like "832x480".', field="size") from None
+        raise BadSetting(_('The size must look like "832x480".'), field="size") from None
     if not 1 <= width <= 100_000 or not 1 <= height <= 100_000:
-        raise BadSetting(f"Each side must be {model.min_side} to {model.max_side} pixels.", field="size")
+        raise BadSetting(
+            _("Each side must be %(min_side)s to %(max_side)s pixels.")
+            % {"min_side": model.min_side, "max_side": model.max_side},
+            field="size",
+        )
     width, height = (max(SIZE_STEP, round(side / SIZE_STEP) * SIZE_STEP) for side in (width, height))
     if not (model.min_side <= min(width, height) and max(width, height) <= model.max_side):
-        raise BadSetting(f"Each side must be {model.min_side} to {model.max_side} pixels.", field="size")
+        raise BadSetting(
+            _("Each side must be %(min_side)s to %(max_side)s pixels.")
+            % {"min_side": model.min_side, "max_side": model.max_side},
+            field="size",
+        )
     if width * height > model.max_pixels:
-        raise BadSetting(f"{width}x{height} is more than the {model.max_pixels:,} pixels of this model.", field="size")
+        raise BadSetting(
+            _("%(width)sx%(height)s is more than the %(max_pixels)s pixels of this model.")
+            % {"width": width, "height": height, "max_pixels": f"{model.max_pixels:,}"},
+            field="size",
+        )
     return f"{width}x{height}", width, height
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from django.conf import settings
+from django.utils.translation import gettext_lazy
 
 from generation.errors import PictureRefused
 
@@ -20,17 +21,19 @@ HEAD_BYTES = 1024
 _SLOTS = threading.BoundedSemaphore(4)
 
 _SENTENCES = {
-    "empty": "The file is empty.",
-    "too_big": "The file is too big: at most {megabytes} MB are taken.",
-    "not_a_picture": "This is not a picture: JPEG, PNG and WebP are taken.",
-    "unsupported_type": "{found} files are not taken: use JPEG, PNG or WebP.",
-    "animated": "Animated pictures are not taken: use a still one.",
-    "damaged": "The picture is damaged and cannot be opened.",
-    "too_small": "The picture is too small: both sides must have at least 64 pixels.",
-    "too_large_dimensions": "The picture is too large: at most 8192 pixels a side and 40 megapixels in all are taken.",
-    "too_complex": "Opening the picture takes too much memory.",
-    "timeout": "Opening the picture takes too long.",
-    "bad_data_url": "The picture must be a data URL like data:image/png;base64,iVBORw0…",
+    "empty": gettext_lazy("The file is empty."),
+    "too_big": gettext_lazy("The file is too big: at most {megabytes} MB are taken."),
+    "not_a_picture": gettext_lazy("This is not a picture: JPEG, PNG and WebP are taken."),
+    "unsupported_type": gettext_lazy("{found} files are not taken: use JPEG, PNG or WebP."),
+    "animated": gettext_lazy("Animated pictures are not taken: use a still one."),
+    "damaged": gettext_lazy("The picture is damaged and cannot be opened."),
+    "too_small": gettext_lazy("The picture is too small: both sides must have at least 64 pixels."),
+    "too_large_dimensions": gettext_lazy(
+        "The picture is too large: at most 8192 pixels a side and 40 megapixels in all are taken."
+    ),
+    "too_complex": gettext_lazy("Opening the picture takes too much memory."),
+    "timeout": gettext_lazy("Opening the picture takes too long."),
+    "bad_data_url": gettext_lazy("The picture must be a data URL like data:image/png;base64,iVBORw0…"),
 }
 _CONTENT_TYPES = {"JPEG": "image/jpeg", "PNG": "image/png"}
 
@@ -66,7 +69,7 @@ class Decoded:
 def refused(code: str, *, found: str = "") -> PictureRefused:
     """The refusal with its sentence."""
     megabytes = settings.PICTURE_MAX_BYTES // (1024 * 1024)
-    return PictureRefused(_SENTENCES[code].format(found=found, megabytes=megabytes), code=code)
+    return PictureRefused(str(_SENTENCES[code]).format(found=found, megabytes=megabytes), code=code)
 
 
 @contextmanager

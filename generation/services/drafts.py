@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
 
 from generation.errors import EngineNotConfigured
 from generation.models import Provider, VideoJob, VideoModel
@@ -92,11 +93,14 @@ def chosen_final(
     rows = [row for row in finals(job) if row.option.runnable and (may_cloud or not row.option.cloud)]
     if not rows:
         raise EngineNotConfigured(
-            "No model can make the final now without the cloud. GET this address for all, and name one.", field="model"
+            _("No model can make the final now without the cloud. GET this address for all, and name one."),
+            field="model",
         )
     if not may_cloud:
         first = rows[0].option.model
-        return final_request(job, first, steps=steps), f"The first that makes a final without the cloud: {first.name}."
+        return final_request(job, first, steps=steps), _(
+            "The first that makes a final without the cloud: %(name)s."
+        ) % {"name": first.name}
     choice = best([row.option for row in rows], rule)
     row = next(row for row in rows if row.option.model.slug == choice.slug)
     return final_request(job, row.option.model, steps=steps), choice.because

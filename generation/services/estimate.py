@@ -7,6 +7,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.db.models import Count
+from django.utils.translation import gettext_noop
 
 from generation.models import Provider, Status, VideoJob, VideoModel
 from generation.services import history, overhead
@@ -33,10 +34,10 @@ ZERO = Decimal(0)
 PLACES = Decimal("0.0001")
 CLOUD_LANES = 1000  # the cloud has no queue of ours
 
-OWN_SERVER = "your own server"
+OWN_SERVER = gettext_noop("your own server")
 FREE = "free"
 FIXED_PRICE = "fal.ai's price"
-RENTED = "a rented GPU"
+RENTED = gettext_noop("a rented GPU")
 
 
 class Chosen(Sized, Protocol):

@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db import connection, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from generation.engines.base import Phase, Progress, ProviderRef, RenderResult
 from generation.models import Attempt, PreviewFrame, Provider, Status, VideoJob
@@ -20,11 +21,11 @@ from i2v_site import queue
 # Rendering fills the bar up to here; the rest is for storing.
 RENDERED = 0.97
 WORDS = {
-    Phase.SENDING: "Sending the picture",
-    Phase.WAITING: "In line at the GPU",
-    Phase.LOADING: "Loading the model",
+    Phase.SENDING: gettext_noop("Sending the picture"),
+    Phase.WAITING: gettext_noop("In line at the GPU"),
+    Phase.LOADING: gettext_noop("Loading the model"),
     Phase.RENDERING: "Rendering",
-    Phase.FINISHING: "Finishing the video",
+    Phase.FINISHING: gettext_noop("Finishing the video"),
 }
 
 

@@ -10,6 +10,8 @@ from django.core.cache import cache
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from generation.errors import AlreadyOver, BadSetting, EngineNotConfigured, NotOver, TooManyOpenJobs, UnknownModel
 from generation.models import Batch, Provider, Rating, Status, VideoJob, VideoModel
@@ -64,11 +66,14 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
     model = choose_model(owner=owner, slug=request.model)
     chosen = check_settings(model, request)
     if (request.image is None) == (not request.image_url):
-        raise BadSetting("Give one picture: an upload or an address.", field="image")
+        raise BadSetting(_("Give one picture: an upload or an address."), field="image")
     check_extras(owner=owner, model=model, request=request)
     # Two posts at once can slip one job over the limit; that costs little, so no lock.
     if VideoJob.objects.unfinished().filter(owner=owner).count() >= settings.MAX_OPEN_JOBS:
-        raise TooManyOpenJobs(f"Wait for one of your {settings.MAX_OPEN_JOBS} unfinished jobs to end, or cancel one.")
+        raise TooManyOpenJobs(
+            _("Wait for one of your %(max_open_jobs)s unfinished jobs to end, or cancel one.")
+            % {"max_open_jobs": settings.MAX_OPEN_JOBS}
+        )
     verdict = checks.check_prompt(person=owner, prompt=request.prompt)
     foretold = estimate_for(model, chosen)
     job = VideoJob(
@@ -130,22 +135,23 @@ def choose_model(*, owner: User, slug: str | None) -> VideoModel:
         rows = VideoModel.objects.visible_to(owner).exclude(provider=Provider.FAL)
         runnable = next((row for row in rows if is_runnable(row)), None)
         if runnable is None:
-            raise EngineNotConfigured("No model is ready: an operator must enable one or set a SwarmUI address.")
+            raise EngineNotConfigured(_("No model is ready: an operator must enable one or set a SwarmUI address."))
         return runnable
     model = _enabled_model(slug)
     if model is None or (model.rating != Rating.GENERAL and not owner.has_perm("generation.use_mature_models")):
-        raise UnknownModel("There is no such model. GET /api/models lists them.", field="model")
+        raise UnknownModel(_("There is no such model. GET /api/models lists them."), field="model")
     if not is_runnable(model):
         raise EngineNotConfigured(
-            f"{model.name} needs {_MISSING[Provider(model.provider)]}. Ask an operator, or choose another model.",
+            _("%(name)s needs %(missing)s. Ask an operator, or choose another model.")
+            % {"name": model.name, "missing": _MISSING[Provider(model.provider)]},
             field="model",
         )
     return model
 
 
 _MISSING = {
-    Provider.SWARMUI: "a SwarmUI server: none is configured, and none may be rented",
-    Provider.FAL: "a key for fal.ai, and there is none",
+    Provider.SWARMUI: gettext_lazy("a SwarmUI server: none is configured, and none may be rented"),
+    Provider.FAL: gettext_lazy("a key for fal.ai, and there is none"),
 }
 
 
@@ -170,7 +176,7 @@ def cancel_job(*, job: VideoJob) -> VideoJob:
     A lease that is held stays: its holder, or who finds it lapsed, tells the engine and then lets go.
     """
     if not settling.end(VideoJob.objects.unfinished().filter(pk=job.pk), cancelled()):
-        raise AlreadyOver("This job has already ended.")
+        raise AlreadyOver(_("This job has already ended."))
     job.refresh_from_db()
     return job
 
@@ -181,7 +187,7 @@ def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
     Raises NotOver, and what `submit_job` raises.
     """
     if not new_seed and not job.is_over:
-        raise NotOver("This job has not ended yet. Cancel it first, or ask for another with a new seed.")
+        raise NotOver(_("This job has not ended yet. Cancel it first, or ask for another with a new seed."))
     request = request_of(job)
     if new_seed:
         request = replace(request, seed=-1)

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.models import User
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
 
 from generation.models import Provider, VideoModel
 from generation.services import estimate, history
@@ -18,8 +20,8 @@ from i2v_site.errors import DomainError
 
 NOW, WAITING, COLD, OFF = "now", "waiting", "cold", "off"
 _OFF = {
-    Provider.SWARMUI: "No SwarmUI server is configured, and none may be rented.",
-    Provider.FAL: "fal.ai is not set up here.",
+    Provider.SWARMUI: gettext_lazy("No SwarmUI server is configured, and none may be rented."),
+    Provider.FAL: gettext_lazy("fal.ai is not set up here."),
 }
 
 
@@ -127,7 +129,7 @@ def option(scene: Scene, model: VideoModel, request: JobRequest) -> Option:
 
 def _readiness(scene: Scene, model: VideoModel, seconds: float) -> tuple[str, str, float]:
     if not scene.runnable(model):
-        return OFF, _OFF.get(Provider(model.provider), "It cannot run now."), 0.0
+        return OFF, str(_OFF.get(Provider(model.provider), _("It cannot run now."))), 0.0
     before, coming_s, lanes = scene.before.get(model.provider, 0), 0.0, estimate.CLOUD_LANES
     if model.provider == Provider.PREVIEW:
         lanes = estimate.lanes(model)
@@ -135,11 +137,11 @@ def _readiness(scene: Scene, model: VideoModel, seconds: float) -> tuple[str, st
         lanes = scene.outlook.servers
     if not lanes:
         coming_s = scene.outlook.ready_in_s or fleet.USUAL_BOOT.total_seconds()
-        return COLD, f"{scene.outlook.message}.", coming_s + before * seconds
+        return COLD, f"{_(scene.outlook.message)}.", coming_s + before * seconds
     if before < lanes:
-        return NOW, "It can begin now.", 0.0
-    return WAITING, f"{_videos(before)} before it.", estimate.queue_seconds(before, seconds, lanes)
-
-
-def _videos(count: int) -> str:
-    return "1 video is" if count == 1 else f"{count} videos are"
+        return NOW, _("It can begin now."), 0.0
+    return (
+        WAITING,
+        ngettext("%(count)s video is before it.", "%(count)s videos are before it.", before) % {"count": before},
+        estimate.queue_seconds(before, seconds, lanes),
+    )

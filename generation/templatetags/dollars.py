@@ -26,6 +26,14 @@ def dollars(usd: Decimal | float | None) -> str:
     return in_dollars(exact.quantize(PARTS if small else CENTS, ROUND_HALF_UP))
 
 
+@register.filter
+def usd(amount: Decimal | float | None, places: int = 2) -> str:
+    """ "$1.50" with exactly so many places; "" for None."""
+    if amount is None or amount == "":
+        return ""
+    return in_dollars(Decimal(str(amount)).quantize(Decimal(1).scaleb(-places), ROUND_HALF_UP))
+
+
 def in_dollars(usd: Decimal) -> str:
     """ "$1,234.50", or as the language writes it ("1.234,50 $"); with as many places as `usd` has."""
     places = -int(usd.as_tuple().exponent)

@@ -40,6 +40,12 @@ def short(number: float) -> str:
 
 
 @register.filter
+def translated(text: str | None) -> str:
+    """A sentence that was stored in English, in the reader's language where it is known."""
+    return _(text) if text else ""
+
+
+@register.filter
 def percent(share: float) -> int:
     """0.425 -> 42: rounded down, so that 100 % means done."""
     return int(share * 100)

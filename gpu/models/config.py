@@ -3,11 +3,12 @@
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 
 class GpuProvider(models.TextChoices):
-    MANUAL = "manual", "A SwarmUI address typed in by hand"
-    VASTAI = "vastai", "Machines rented on vast.ai"
+    MANUAL = "manual", gettext_lazy("A SwarmUI address typed in by hand")
+    VASTAI = "vastai", gettext_lazy("Machines rented on vast.ai")
 
 
 class GpuConfig(models.Model):

@@ -7,6 +7,7 @@ from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 
 class Host(models.Model):
@@ -27,21 +28,21 @@ class Host(models.Model):
 
 
 class InstanceKind(models.TextChoices):
-    MANUAL = "manual", "Typed in by hand"
-    VASTAI = "vastai", "Rented on vast.ai"
+    MANUAL = "manual", gettext_lazy("Typed in by hand")
+    VASTAI = "vastai", gettext_lazy("Rented on vast.ai")
 
 
 class InstanceState(models.TextChoices):
-    REQUESTED = "requested", "Requested"  # the intent is committed; nothing was sent
-    CREATING = "creating", "Renting"  # the create call was, or may have been, sent
-    BOOTING = "booting", "Booting"  # vast.ai knows it; its container is not up
-    PROVISIONING = "provisioning", "Preparing"  # models are downloaded, SwarmUI starts
-    READY = "ready", "Ready"
-    DRAINING = "draining", "Finishing its work"  # gets no new work
-    DESTROYING = "destroying", "Being given back"  # asked again until vast.ai says that it is gone
-    DESTROYED = "destroyed", "Given back"  # terminal: two complete lists lack it
-    FAILED = "failed", "Never rented"  # terminal: proven never created
-    LOST = "lost", "Lost"  # terminal: gone without our doing
+    REQUESTED = "requested", gettext_lazy("Requested")  # the intent is committed; nothing was sent
+    CREATING = "creating", gettext_lazy("Renting")  # the create call was, or may have been, sent
+    BOOTING = "booting", gettext_lazy("Booting")  # vast.ai knows it; its container is not up
+    PROVISIONING = "provisioning", gettext_lazy("Preparing")  # models are downloaded, SwarmUI starts
+    READY = "ready", gettext_lazy("Ready")
+    DRAINING = "draining", gettext_lazy("Finishing its work")  # gets no new work
+    DESTROYING = "destroying", gettext_lazy("Being given back")  # asked again until vast.ai says that it is gone
+    DESTROYED = "destroyed", gettext_lazy("Given back")  # terminal: two complete lists lack it
+    FAILED = "failed", gettext_lazy("Never rented")  # terminal: proven never created
+    LOST = "lost", gettext_lazy("Lost")  # terminal: gone without our doing
 
 
 INSTANCE_OVER = (InstanceState.DESTROYED, InstanceState.FAILED, InstanceState.LOST)

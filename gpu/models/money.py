@@ -7,14 +7,18 @@ from django.core.validators import MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from gpu.models.machines import Instance
 
 
 class Book(models.TextChoices):
-    MACHINE = "machine", "Rented machines"  # what vast.ai takes
-    CLOUD = "cloud", "Cloud calls"  # what fal.ai takes
-    PERSON = "person", "People"  # what people's videos are charged: a share of the two above, never beside them
+    MACHINE = "machine", gettext_lazy("Rented machines")  # what vast.ai takes
+    CLOUD = "cloud", gettext_lazy("Cloud calls")  # what fal.ai takes
+    PERSON = (
+        "person",
+        gettext_lazy("People"),
+    )  # what people's videos are charged: a share of the two above, never beside them
 
 
 class EntriesAreFinalError(TypeError):
@@ -38,10 +42,13 @@ class LedgerEntry(models.Model):
     """One movement of money. Entries are never changed; a correction is another entry."""
 
     class Kind(models.TextChoices):
-        RESERVE = "reserve"  # promised; counts against the caps
-        RELEASE = "release"  # the rest of a promise, given back
-        SPEND = "spend"  # what it has cost
-        CORRECT = "correct"  # the difference to what turned out later; the only kind that may be negative
+        RESERVE = "reserve", gettext_lazy("Reserve")  # promised; counts against the caps
+        RELEASE = "release", gettext_lazy("Release")  # the rest of a promise, given back
+        SPEND = "spend", gettext_lazy("Spend")  # what it has cost
+        CORRECT = (
+            "correct",
+            gettext_lazy("Correct"),
+        )  # the difference to what turned out later; the only kind that may be negative
 
     book = models.CharField(max_length=16, choices=Book.choices)
     subject = models.UUIDField(help_text="The machine, or the job, that it is about.")

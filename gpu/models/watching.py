@@ -3,6 +3,7 @@
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_lazy
 
 from gpu.models.machines import Instance
 
@@ -27,12 +28,12 @@ class Alarm(models.Model):
     """Something that a person should look at: open until `cleared_at`."""
 
     class Kind(models.TextChoices):
-        UNKNOWN_MACHINE = "unknown_machine", "A machine that no row knows"
-        SLOW_DESTROY = "slow_destroy", "Giving back takes too long"
-        CAP = "cap", "Near a spending cap"
-        CREDIT = "credit", "Little credit left"
-        STUCK = "stuck", "A machine is stuck"
-        LEDGER = "ledger", "The ledger does not add up"
+        UNKNOWN_MACHINE = "unknown_machine", gettext_lazy("A machine that no row knows")
+        SLOW_DESTROY = "slow_destroy", gettext_lazy("Giving back takes too long")
+        CAP = "cap", gettext_lazy("Near a spending cap")
+        CREDIT = "credit", gettext_lazy("Little credit left")
+        STUCK = "stuck", gettext_lazy("A machine is stuck")
+        LEDGER = "ledger", gettext_lazy("The ledger does not add up")
 
     kind = models.CharField(max_length=32, choices=Kind.choices)
     key = models.CharField(max_length=120, help_text="What it is about; one is open at a time.")
@@ -55,12 +56,12 @@ class AlarmNotice(models.Model):
     """One message about an alarm that has to reach people: the outbox, sent until it arrives."""
 
     class Channel(models.TextChoices):
-        MAIL = "mail", "E-mail to staff"
-        WEBHOOK = "webhook", "Webhook"
+        MAIL = "mail", gettext_lazy("E-mail to staff")
+        WEBHOOK = "webhook", gettext_lazy("Webhook")
 
     class Event(models.TextChoices):
-        RAISED = "raised"
-        CLEARED = "cleared"
+        RAISED = "raised", gettext_lazy("Raised")
+        CLEARED = "cleared", gettext_lazy("Cleared")
 
     alarm = models.ForeignKey(Alarm, models.CASCADE, related_name="notices")
     channel = models.CharField(max_length=16, choices=Channel.choices)

@@ -11,6 +11,8 @@ from decimal import Decimal
 
 from django.db.models import Q, Sum
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from gpu.errors import CapReached
 from gpu.models import Book, DayTotal, GpuConfig, Instance, LedgerEntry, PersonBudget, Purse
@@ -19,7 +21,13 @@ from gpu.services.booking import ZERO, account_of, day_of, near
 SITE_ACCOUNTS = (str(Book.MACHINE), str(Book.CLOUD))
 PERSON, SITE = "person", "site"
 DAY, MONTH = "day", "month"
-_NEXT = {DAY: "tomorrow (UTC)", MONTH: "next month"}
+_NEXT = {DAY: gettext_lazy("tomorrow (UTC)"), MONTH: gettext_lazy("next month")}
+_CAPS = {
+    (PERSON, DAY): gettext_lazy("your own cap of %(cap)s a day"),
+    (PERSON, MONTH): gettext_lazy("your own cap of %(cap)s a month"),
+    (SITE, DAY): gettext_lazy("this site's cap of %(cap)s a day"),
+    (SITE, MONTH): gettext_lazy("this site's cap of %(cap)s a month"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,22 +147,29 @@ def _rooms(
     return day, month
 
 
-def check(rooms: Iterable[Room], usd: Decimal, *, what: str = "This video") -> None:
+def check(rooms: Iterable[Room], usd: Decimal, *, what: str = "") -> None:
     """Raises CapReached for the first cap that `usd` more would break."""
     for room in rooms:
         if not room.allows(usd):
             raise CapReached(refusal_text(room, usd, what=what))
 
 
-def refusal_text(room: Room, usd: Decimal, *, what: str = "This video") -> str:
+def refusal_text(room: Room, usd: Decimal, *, what: str = "") -> str:
     """Which cap, what is left, what to do."""
-    whose = "your own cap" if room.scope == PERSON else "this site's cap"
-    return (
-        f"{what} may cost up to ${usd:.2f}, but only ${room.left_usd or ZERO:.2f} are left under {whose} of "
-        f"${room.cap_usd or ZERO:.2f} a {room.period}: ${room.spent_usd:.2f} were spent and ${room.promised_usd:.2f} "
-        f"are set aside for what still runs. Choose something cheaper, wait until {_NEXT[room.period]}, or ask the "
+    cap = _CAPS[room.scope, room.period] % {"cap": f"${room.cap_usd or ZERO:.2f}"}
+    return _(
+        "%(what)s may cost up to %(usd)s, but only %(left)s are left under %(cap)s: %(spent)s were spent and "
+        "%(promised)s are set aside for what still runs. Choose something cheaper, wait until %(next)s, or ask the "
         "operator for a higher cap."
-    )
+    ) % {
+        "what": what or _("This video"),
+        "usd": f"${usd:.2f}",
+        "left": f"${room.left_usd or ZERO:.2f}",
+        "cap": cap,
+        "spent": f"${room.spent_usd:.2f}",
+        "promised": f"${room.promised_usd:.2f}",
+        "next": _NEXT[room.period],
+    }
 
 
 # --- sums ----------------------------------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 from datetime import datetime, timedelta
 
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from gpu.errors import CapReached
 from gpu.models import FleetStatus
@@ -35,6 +36,8 @@ def check() -> None:
     """Raises CapReached while fal.ai is known to take no calls for lack of money."""
     if trouble(within=REFUSED_FOR):
         raise CapReached(
-            "The operator's account at fal.ai is used up, so no cloud video can be made now. Choose a model that runs "
-            "on a GPU here, or ask the operator to add credit."
+            _(
+                "The operator's account at fal.ai is used up, so no cloud video can be made now. "
+                "Choose a model that runs on a GPU here, or ask the operator to add credit."
+            )
         )

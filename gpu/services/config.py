@@ -11,6 +11,8 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gpu.clients.guarded import AddressRefused, Policy, check_syntax, check_url
 from gpu.clients.swarmui import SwarmClient
@@ -32,11 +34,11 @@ LOOK_TIMEOUT_S = 2.0
 LOOK_FRESH_S = 5.0
 
 # What people are told about a server that does not do: never its own words.
-REFUSED = "This address may not be called. Use a public https address, or ask the operator to allow it."
-NO_ANSWER = "Nothing answered at this address in time."
-NOT_ADMITTED = "The server wants other credentials. The operator sets them in SWARMUI_AUTHORIZATION."
-NOT_SWARMUI = "Something answered, but it is not SwarmUI."
-REJECTED = "SwarmUI answered and refused: the account it gave us lacks permissions."
+REFUSED = gettext_noop("This address may not be called. Use a public https address, or ask the operator to allow it.")
+NO_ANSWER = gettext_noop("Nothing answered at this address in time.")
+NOT_ADMITTED = gettext_noop("The server wants other credentials. The operator sets them in SWARMUI_AUTHORIZATION.")
+NOT_SWARMUI = gettext_noop("Something answered, but it is not SwarmUI.")
+REJECTED = gettext_noop("SwarmUI answered and refused: the account it gave us lacks permissions.")
 _PROBE_ERRORS: tuple[tuple[type[Exception], str], ...] = (
     (AddressRefused, REFUSED),
     (SwarmUnauthorized, NOT_ADMITTED),
@@ -85,7 +87,9 @@ def save_config(
         wanted["swarmui_url"] = checked_address(swarmui_url)
     if gpu_provider is not None:
         if gpu_provider not in GpuProvider.values:
-            raise BadProvider(f"Choose one of: {', '.join(GpuProvider.values)}.", field="gpu_provider")
+            raise BadProvider(
+                _("Choose one of: %(values)s.") % {"values": ", ".join(GpuProvider.values)}, field="gpu_provider"
+            )
         wanted["gpu_provider"] = gpu_provider
     load()
     with transaction.atomic():
@@ -120,7 +124,7 @@ def _plain_address(url: str) -> str:
     except AddressRefused as exc:
         raise BadAddress(exc.message, field="swarmui_url") from exc
     if parsed.path not in ("", "/"):
-        raise BadAddress("Give only the address: https://host:port, without a path.", field="swarmui_url")
+        raise BadAddress(_("Give only the address: https://host:port, without a path."), field="swarmui_url")
     return str(parsed).rstrip("/")
 
 

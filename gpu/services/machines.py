@@ -8,6 +8,7 @@ from typing import Any
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from gpu.errors import MachineOver, NoOffer, RentingOff, TooManyMachines
 from gpu.models import GpuConfig, GpuProvider, Instance, InstanceKind, InstanceState
@@ -87,16 +88,16 @@ def intend(*, rent: Rent, actor: User | None = None) -> Instance:
 
 def _check_switch(policy: GpuConfig) -> None:
     if not policy.renting or policy.gpu_provider != GpuProvider.VASTAI:
-        raise RentingOff("Renting is switched off in the GPU configuration.")
+        raise RentingOff(_("Renting is switched off in the GPU configuration."))
 
 
 def _check_room(policy: GpuConfig, rent: Rent) -> None:
     _check_switch(policy)
     alive = Instance.objects.alive().rented()
     if alive.count() >= policy.max_machines:
-        raise TooManyMachines(f"No more than {policy.max_machines} machines may run at a time.")
+        raise TooManyMachines(_("No more than %(count)s machines may run at a time.") % {"count": policy.max_machines})
     if alive.filter(offer_id=rent.offer.id, state__in=(S.REQUESTED, S.CREATING)).exists():
-        raise NoOffer("This offer is being rented already.")
+        raise NoOffer(_("This offer is being rented already."))
 
 
 def _remembered(rent: Rent) -> dict[str, Any]:
@@ -120,7 +121,7 @@ def extend_lease(*, instance: Instance, actor: User | None = None) -> Instance:
     with transaction.atomic():
         row = Instance.objects.select_for_update().get(pk=instance.pk)
         if row.state not in WANTED:
-            raise MachineOver("This machine is being given back.")
+            raise MachineOver(_("This machine is being given back."))
         lease = timedelta(minutes=config.load().lease_minutes)
         until = max(timezone.now(), row.lease_until or timezone.now()) + lease
         until = min(until, row.max_until or until)
@@ -139,7 +140,7 @@ def drain(*, instance: Instance, reason: str, actor: User | None = None) -> Inst
         if row.state in WANTED and row.state != S.READY:
             return destroy(instance=row, reason=reason, actor=actor)
         if not row.move(S.READY, to=S.DRAINING, end_reason=reason[:300]):
-            raise MachineOver("This machine is being given back.")
+            raise MachineOver(_("This machine is being given back."))
         timeline.note(row, "draining", f"Finishing its work: {reason}", actor=actor)
         ring("gpu.tasks.reconcile")
     return row
@@ -152,7 +153,7 @@ def destroy(*, instance: Instance, reason: str, actor: User | None = None) -> In
         if row.state == S.DESTROYING:
             return row
         if not to_destroying(row, reason=reason, actor=actor):
-            raise MachineOver("This machine has been given back.")
+            raise MachineOver(_("This machine has been given back."))
         ring("gpu.tasks.reconcile")
     return row
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from django.core.cache import cache
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from gpu import providers
 from gpu.clients.vastai_errors import SearchQuota, VastError
@@ -55,7 +56,7 @@ def find(policy: Policy, *, fresh: bool = False) -> list[Offer]:
         return []
     status = FleetStatus.objects.filter(pk=1).first()
     if status and status.no_search_until and status.no_search_until > now:
-        words = "The day's searches are used up, or vast.ai refused the last order."
+        words = _("The day's searches are used up, or vast.ai refused the last order.")
         raise SearchQuota(words, status.no_search_until)
     query = _query(policy)
     key = f"gpu.offers:{hash(query)}"
@@ -78,7 +79,7 @@ def choose(*, offer_id: int | None, reason: str) -> Rent:
     try:
         ranked = rank(policy, find(policy))
     except VastError as exc:
-        raise NoOffer(f"vast.ai shows no offers now: {exc}") from exc
+        raise NoOffer(_("vast.ai shows no offers now: %(exc)s") % {"exc": exc}) from exc
     # The market goes on showing for a while what was just taken.
     alive = Instance.objects.rented().alive()
     taken = set(alive.values_list("host__machine_id", flat=True))
@@ -86,9 +87,9 @@ def choose(*, offer_id: int | None, reason: str) -> Rent:
     if offer_id is not None:
         ranked = [one for one in ranked if one.offer.id == offer_id]
     if not ranked:
-        raise NoOffer("This offer is gone." if offer_id else "No machine on the market fits the policy now.")
+        raise NoOffer(_("This offer is gone.") if offer_id else _("No machine on the market fits the policy now."))
     if ranked[0].excluded:
-        raise NoOffer(f"This offer may not be taken: {ranked[0].excluded[0]}.")
+        raise NoOffer(_("This offer may not be taken: %(excluded)s.") % {"excluded": ranked[0].excluded[0]})
     return rent_of(ranked[0], policy, reason)
 
 
@@ -104,7 +105,10 @@ def rent_of(scored: ScoredOffer, policy: Policy, reason: str) -> Rent:
         paid_h = (policy.machine_cap_usd - scored.traffic_usd) / scored.usd_per_hour - policy.lease_minutes / 60
         lifetime = min(lifetime, timedelta(hours=paid_h))
         if lifetime.total_seconds() <= 2 * scored.boot_s:
-            raise NoOffer(f"The cap of ${policy.machine_cap_usd:.2f} a machine is too low for this one.")
+            raise NoOffer(
+                _("The cap of $%(machine_cap_usd)s a machine is too low for this one.")
+                % {"machine_cap_usd": f"{policy.machine_cap_usd:.2f}"}
+            )
     hours = lifetime.total_seconds() / 3600
     return Rent(
         offer=scored.offer,

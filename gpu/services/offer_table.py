@@ -5,6 +5,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext as _
+
 from gpu.clients.vastai_errors import VastError
 from gpu.errors import NoOffer
 from gpu.models import Host
@@ -94,7 +96,7 @@ def look() -> list[OfferRow]:
     try:
         ranked = market.rank(policy, market.find(policy))
     except VastError as exc:
-        raise NoOffer(f"vast.ai shows no offers now: {exc}") from exc
+        raise NoOffer(_("vast.ai shows no offers now: %(exc)s") % {"exc": exc}) from exc
     hosts = {
         row.machine_id: row for row in Host.objects.filter(machine_id__in={one.offer.machine_id for one in ranked})
     }

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu.models import GpuProvider, Instance, InstanceState
 from gpu.services import config
@@ -12,10 +13,10 @@ from gpu.services import config
 S = InstanceState
 _COMING = (S.PROVISIONING, S.BOOTING, S.CREATING, S.REQUESTED)
 _WORDS = {
-    S.REQUESTED: "A GPU is being rented",
-    S.CREATING: "A GPU is being rented",
-    S.BOOTING: "The rented GPU is booting",
-    S.PROVISIONING: "The rented GPU is loading its models",
+    S.REQUESTED: gettext_noop("A GPU is being rented"),
+    S.CREATING: gettext_noop("A GPU is being rented"),
+    S.BOOTING: gettext_noop("The rented GPU is booting"),
+    S.PROVISIONING: gettext_noop("The rented GPU is loading its models"),
 }
 USUAL_BOOT = timedelta(minutes=8)
 
@@ -49,8 +50,8 @@ def outlook() -> Outlook:
         if state in coming:
             return Outlook(0, _WORDS[state], _ready_in(coming[state]))
     if may_rent():
-        return Outlook(0, "Waiting for a GPU to be rented", USUAL_BOOT.total_seconds())
-    return Outlook(0, "Waiting for a GPU: no server is configured and renting is off")
+        return Outlook(0, gettext_noop("Waiting for a GPU to be rented"), USUAL_BOOT.total_seconds())
+    return Outlook(0, gettext_noop("Waiting for a GPU: no server is configured and renting is off"))
 
 
 def _ready_in(instance: Instance) -> float:

@@ -8,6 +8,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from gpu.models import GpuConfig
 from gpu.services import config
@@ -52,21 +53,23 @@ MIN_DISK_GB = 40
 def problems(values: Mapping[str, Any]) -> dict[str, str]:
     """What does not fit together, by field; empty for a policy that may be saved. Missing values are not judged."""
     found: dict[str, str] = {}
-    _at_most(values, found, "min_machines", "max_machines", "More than the most machines.")
-    _at_most(values, found, "daily_cap_usd", "monthly_cap_usd", "More than the cap of a month.")
-    _at_most(values, found, "person_daily_cap_usd", "person_monthly_cap_usd", "More than the cap of a month.")
-    _at_most(values, found, "lease_minutes", "max_lifetime_minutes", "Longer than a machine may live.")
-    _at_most(values, found, "idle_minutes", "max_lifetime_minutes", "Longer than a machine may live.")
+    _at_most(values, found, "min_machines", "max_machines", _("More than the most machines."))
+    _at_most(values, found, "daily_cap_usd", "monthly_cap_usd", _("More than the cap of a month."))
+    _at_most(values, found, "person_daily_cap_usd", "person_monthly_cap_usd", _("More than the cap of a month."))
+    _at_most(values, found, "lease_minutes", "max_lifetime_minutes", _("Longer than a machine may live."))
+    _at_most(values, found, "idle_minutes", "max_lifetime_minutes", _("Longer than a machine may live."))
     if (values.get("on_from") is None) != (values.get("off_at") is None):
-        found["off_at"] = "Give both times, or neither."
+        found["off_at"] = _("Give both times, or neither.")
     for name in (field for field in FIELDS if "_usd" in field):
         if values.get(name) is not None and values[name] < 0:
-            found[name] = "An amount is not negative."
+            found[name] = _("An amount is not negative.")
     for name in ("lease_minutes", "max_lifetime_minutes"):
         if values.get(name) == 0:
-            found[name] = "At least one minute."
+            found[name] = _("At least one minute.")
     if values.get("disk_gb") is not None and values["disk_gb"] < MIN_DISK_GB:
-        found["disk_gb"] = f"At least {MIN_DISK_GB} GB: the models and the image have to fit."
+        found["disk_gb"] = _("At least %(min_disk_gb)s GB: the models and the image have to fit.") % {
+            "min_disk_gb": MIN_DISK_GB
+        }
     return found
 
 
