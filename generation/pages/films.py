@@ -1,6 +1,6 @@
 """What a player needs to know of a video, wherever it stands (templates/generation/_player.html)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from django.urls import reverse
@@ -25,6 +25,10 @@ class Film:
     @property
     def last_frame(self) -> int:
         return max(0, self.frames - 1)
+
+    def at(self, address: str, poster: str) -> "Film":
+        """The same film at another address."""
+        return replace(self, address=address, poster=poster)
 
 
 def film_of(job: VideoJob, attempt: Attempt | None, *, shows_prompt: bool = True) -> Film:

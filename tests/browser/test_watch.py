@@ -56,7 +56,7 @@ def test_the_page_follows_a_video_from_queue_to_player(ada: User, tab: Page) -> 
     expect(tab.locator("video")).to_have_js_property("readyState", 4)
     with tab.expect_download() as download:
         tab.get_by_role("link", name="Download").click()
-    assert download.value.suggested_filename == "slow-zoom-in-7.mp4"
+    assert download.value.suggested_filename == "slow-zoom-in-seed-7.mp4"
 
 
 def test_cancelling_a_running_video_asks_in_a_dialog(ada: User, tab: Page) -> None:
