@@ -72,8 +72,8 @@ def test_numbers_on_all_cards_and_on_the_button_follow_the_settings(scene: User,
     expect(tab.locator("#go")).not_to_have_text(button)
     tab.get_by_text("In the cloud, paid per video").click()
     expect(tab.locator(CLOUD)).to_contain_text("40 s")
-    tab.get_by_label("Length in frames").fill("121")
-    tab.get_by_label("Length in frames").press("Tab")
+    tab.get_by_label("Length in seconds").fill("7.5")
+    tab.get_by_label("Length in seconds").press("Tab")
     expect(tab.locator("#advice-odd_frame_count")).to_be_visible()
     assert tab.url.endswith("/")
     assert not VideoJob.objects.exists()
@@ -81,14 +81,14 @@ def test_numbers_on_all_cards_and_on_the_button_follow_the_settings(scene: User,
 
 def test_the_suggestion_of_a_warning_is_applied(scene: User, tab: Page) -> None:
     sign_in(tab)
-    tab.get_by_label("Length in frames").fill("121")
-    tab.get_by_label("Length in frames").press("Tab")
+    tab.get_by_label("Length in seconds").fill("7.5")
+    tab.get_by_label("Length in seconds").press("Tab")
     expect(tab.locator("#advice-odd_frame_count")).to_contain_text("longer videos drift")
     tab.get_by_role("button", name="Apply: 81 frames").click()
-    expect(tab.get_by_label("Length in frames")).to_have_value("81")
-    expect(tab.get_by_label("Length in frames")).to_be_focused()
+    expect(tab.get_by_label("Length in seconds")).to_have_value("5.1")
+    expect(tab.get_by_label("Length in seconds")).to_be_focused()
     expect(tab.locator("#advice-odd_frame_count")).to_have_count(0)
-    expect(tab.get_by_text("5.1 seconds of video")).to_be_visible()
+    expect(tab.get_by_text("81 frames at 16 fps")).to_be_visible()
 
 
 def test_a_suggestion_in_a_closed_part_opens_it(scene: User, tab: Page) -> None:
@@ -104,11 +104,11 @@ def test_a_suggestion_in_a_closed_part_opens_it(scene: User, tab: Page) -> None:
     expect(tab.get_by_label("Steps")).to_have_value("4")
 
 
-def test_a_picture_is_judged_before_it_is_sent(scene: User, tab: Page) -> None:
+def test_a_picture_is_judged_as_soon_as_it_is_chosen(scene: User, tab: Page) -> None:
     sign_in(tab)
     tab.set_input_files("#id_image", files=[PICTURE])  # 320 by 180
     expect(tab.locator("#advice-small_picture")).to_contain_text("enlarged")
-    tab.get_by_role("button", name="Use another picture").click()
+    tab.get_by_role("button", name="Remove this picture").click()
     expect(tab.locator("#advice-small_picture")).to_have_count(0)
 
 

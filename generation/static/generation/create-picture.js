@@ -152,7 +152,7 @@ async function take(file, options) {
     fail(refused.message);
   } finally {
     item.classList.remove("pending");
-    sending.hidden = onItsWay.size > 0;
+    sending.hidden = !isSending();
   }
 }
 
@@ -164,12 +164,13 @@ export function takeAll(files, { add = false } = {}) {
 }
 
 // --- listening -------------------------------------------------------------------------------------------------------
-input.addEventListener("change", () => {
+function takeChosen() {
   const files = [...input.files];
   input.value = "";  // they are on their way already
-  if (files.length) takeAll(files, { add: input.dataset.add === "1" });
-  delete input.dataset.add;
-});
+  if (files.length) takeAll(files);
+}
+input.addEventListener("change", takeChosen);
+takeChosen();  // what was chosen before this script was there
 clear.addEventListener("click", () => { if (shown) remove(shown); });
 strip.addEventListener("click", (event) => {
   const item = event.target.closest("[data-picture]");
