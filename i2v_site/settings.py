@@ -221,11 +221,20 @@ REST_FRAMEWORK = {
         "submit": env.text("THROTTLE_SUBMIT", "120/min"),
         "upload": env.text("THROTTLE_UPLOAD", "120/min"),
         "probe": env.text("THROTTLE_PROBE", "20/min"),
+        # Without an account, by address.
+        "check": env.text("THROTTLE_CHECK", "20/min"),
+        "report": env.text("THROTTLE_REPORT", "10/hour"),
     },
     "NUM_PROXIES": NUM_PROXIES,
     "UNAUTHENTICATED_USER": "django.contrib.auth.models.AnonymousUser",
 }
 SPECTACULAR_SETTINGS = {
+    "ENUM_NAME_OVERRIDES": {
+        "ClipKind": "generation.models.Clip.Kind",
+        "ClipState": "generation.models.Clip.State",
+        "InstanceKind": "gpu.models.InstanceKind",
+        "InstanceState": "gpu.models.InstanceState",
+    },
     "TITLE": "Image to Video",
     "VERSION": VERSION,
     "DESCRIPTION": "Give a picture and a sentence, get a video. Errors are "
@@ -255,6 +264,8 @@ IMAGE_URL_PRIVATE_HOSTS = env.words("IMAGE_URL_PRIVATE_HOSTS")
 IMAGE_URL_CA = env.text("IMAGE_URL_CA")
 # A picture as a data URL is a third larger than its bytes; the rest of a body is small.
 DATA_UPLOAD_MAX_MEMORY_SIZE = PICTURE_MAX_BYTES * 4 // 3 + 256 * 1024
+# Of a file that anybody hands in to have it checked.
+CHECK_MAX_BYTES = env.number("CHECK_MAX_MB", 100, least=1, most=512) * 1024 * 1024
 PROMPT_MAX_CHARS = 2000
 MAX_OPEN_JOBS = env.number("MAX_OPEN_JOBS", 100, least=1)
 IDEMPOTENCY_HOURS = 24

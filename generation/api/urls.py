@@ -3,6 +3,7 @@ from django.urls import path, register_converter
 from generation.api import (
     batches,
     catalogue,
+    clips,
     check,
     estimates,
     images,
@@ -34,6 +35,10 @@ urlpatterns = [
     path("jobs/<uuid:pk>/shares", shares.JobShares.as_view(), name="api-job-shares"),
     path("clips/<uuid:pk>/shares", shares.ClipShares.as_view(), name="api-clip-shares"),
     path("shares/<uuid:pk>", shares.Share.as_view(), name="api-share"),
+    path("jobs/<uuid:pk>/frame", clips.JobFrame.as_view(), name="api-job-frame"),
+    path("jobs/<uuid:pk>/storyline", clips.JobStoryline.as_view(), name="api-job-storyline"),
+    path("clips", clips.Clips.as_view(), name="api-clips"),
+    path("clips/<uuid:pk>", clips.OneClip.as_view(), name="api-clip"),
     path("jobs/<uuid:pk>/preview", jobs.JobPreview.as_view(), name="api-job-preview"),
     path("jobs/<uuid:pk>/events", jobs.JobEvents.as_view(), name="api-job-events"),
     path("tags", job_notes.Tags.as_view(), name="api-tags"),

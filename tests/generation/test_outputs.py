@@ -221,7 +221,7 @@ class MeddledStorage(FileSystemStorage):
 
     def save(self, name: Any, content: Any, max_length: int | None = None) -> str:
         saved = super().save(name, content, max_length)
-        if name.startswith("out/"):
+        if name.startswith(("out/", "clip/")):
             self.after_put()
         return saved
 
