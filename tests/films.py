@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 
 def frames_of(video: bytes) -> list[NDArray[np.uint8]]:
-    with av.open(io.BytesIO(video)) as container:
+    with av.open(io.BytesIO(video), "r") as container:
         return [frame.to_ndarray(format="rgb24").astype(np.uint8) for frame in container.decode(video=0)]
 
 

@@ -160,8 +160,9 @@ def test_downloads_are_followed_and_told(vast: VastSimulator, settings: Settings
 
 def test_a_rented_machine_counts_as_available(vast: VastSimulator) -> None:
     assert not config.swarmui_available()
-    until(vast, rent(vast), S.READY)
+    row = until(vast, rent(vast), S.READY)
     assert config.swarmui_available()
+    assert {"comfyui", "video"} <= set(row.features)
 
 
 def test_another_address_after_a_restart_is_followed(vast: VastSimulator) -> None:

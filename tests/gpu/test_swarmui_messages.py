@@ -29,6 +29,8 @@ def parsed(**message: Any) -> Any:
 def test_every_message_of_the_stream_has_its_type() -> None:
     counts = {"waiting_gens": 1, "loading_models": 0, "waiting_backends": 1, "live_gens": 0}
     assert parsed(status=counts, backend_status={"status": "running"}) == Status(1, 0, 1, 0, "running")
+    assert parsed(status=counts, supported_features=["video", 7, "x" * 61]).features == {"video"}
+    assert parsed(status=counts, supported_features="video").features == frozenset()
     assert parsed(keep_alive=True) == KeepAlive()
     assert parsed(discard_indices=[]) == Ended()
     assert parsed(socket_intention="close") == Ended()
