@@ -85,6 +85,16 @@ class OutputBlocked(DomainError):
     status = 422
 
 
+class FileRefused(DomainError):
+    """A file that is not looked at; `code` and message say why."""
+
+    code = "file_refused"
+
+    def __init__(self, message: str, *, code: str) -> None:
+        super().__init__(message, field="file")
+        self.code = code
+
+
 class ReportRefused(DomainError):
     """A report that names nothing we know, or comes too often."""
 

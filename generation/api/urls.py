@@ -3,8 +3,8 @@ from django.urls import path, register_converter
 from generation.api import (
     batches,
     catalogue,
-    clips,
     check,
+    clips,
     estimates,
     images,
     job_notes,
