@@ -141,6 +141,15 @@ class VideoForm(WishForm):
     image_id = forms.Field(required=False)
     end_image = forms.Field(required=False)
 
+    def clean_focus_x(self) -> list[float]:
+        return self._of_every_picture("focus_x")
+
+    def clean_focus_y(self) -> list[float]:
+        return self._of_every_picture("focus_y")
+
+    def _of_every_picture(self, name: str) -> list[float]:
+        return [self.fields[name].clean(value) for value in listed(self.data, name)]
+
     def clean_image_url(self) -> str:
         address = str(self.cleaned_data["image_url"])
         try:
