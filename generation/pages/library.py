@@ -1,15 +1,16 @@
 """The library: all one's videos, found again."""
 
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpResponse
+from django.http import Http404, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_GET, require_safe
 
 from generation import library_queries, queries
-from generation.library_queries import BatchHead, with_tags
+from generation.library_queries import BatchHead
 from generation.models import VideoJob
 from generation.pages.http import UserRequest
 from generation.pages.library_filters import (
@@ -20,12 +21,10 @@ from generation.pages.library_filters import (
     chips,
     cursor_of,
     library_address,
-    uuids,
 )
 from generation.services.drafts import is_draft
 
 PAGE = 24
-MAX_LIVE = PAGE * 4
 
 
 @login_required
@@ -36,7 +35,8 @@ def library(request: UserRequest) -> HttpResponse:
     rows, following = library_queries.page_of(
         request.user, filters.wanted(), size=PAGE, after=cursor_of(before), oldest=filters.oldest
     )
-    context = _cards(rows) | {"next": library_address(request.GET, before=following) if following else ""}
+    context: dict[str, Any] = {"jobs": with_states(rows), "has_open": not all(row.is_over for row in rows)}
+    context["next"] = library_address(request.GET, before=following) if following else ""
     if request.htmx and before:
         return render(request, "generation/_library_page.html", context)
     context |= _around(request, filters)
@@ -46,10 +46,6 @@ def library(request: UserRequest) -> HttpResponse:
     # Without the empty fields of the form, so that it is worth a bookmark.
     answer["HX-Push-Url"] = context["here"]
     return answer
-
-
-def _cards(rows: list[VideoJob]) -> dict[str, Any]:
-    return {"jobs": with_states(rows), "live_ids": [row.pk for row in rows if not row.is_over]}
 
 
 def _around(request: UserRequest, filters: LibraryFilter) -> dict[str, Any]:
@@ -80,11 +76,12 @@ def _batch(request: UserRequest, filters: LibraryFilter) -> BatchHead | None:
 @login_required
 @never_cache
 @require_GET
-def library_live(request: UserRequest) -> HttpResponse:
-    """The cards of unfinished videos again, each put in the place of its older self."""
-    ids = uuids([request.GET.get("ids", "")], most=MAX_LIVE)
-    rows = list(with_tags(queries.jobs_of(request.user).filter(pk__in=ids)))
-    return render(request, "generation/_library_live.html", _cards(rows))
+def card(request: UserRequest, pk: UUID) -> HttpResponse:
+    """One card again, when its video is done."""
+    rows = library_queries.own(request.user, [pk])
+    if not rows:
+        raise Http404
+    return render(request, "generation/_card.html", with_states(rows)[0])
 
 
 def with_states(rows: list[VideoJob]) -> list[dict[str, Any]]:

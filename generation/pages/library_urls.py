@@ -6,7 +6,6 @@ from generation.pages import comparing, library, library_acts, library_tags, why
 
 urlpatterns = [
     path("library", library.library, name="library"),
-    path("library/live", library.library_live, name="library_live"),
     path("library/act", library_acts.act, name="library_act"),
     path("library/zip", library_acts.pack, name="library_zip"),
     path("library/deleted", library_acts.deleted, name="library_deleted"),
@@ -15,6 +14,7 @@ urlpatterns = [
     path("library/tags/<int:pk>/rename", library_tags.rename, name="library_tag_rename"),
     path("library/tags/<int:pk>/delete", library_tags.delete, name="library_tag_delete"),
     path("compare", comparing.compare, name="compare"),
+    path("jobs/<uuid:pk>/card", library.card, name="job_card"),
     path("jobs/<uuid:pk>/favourite", library_acts.favourite, name="job_favourite"),
     path("jobs/<uuid:pk>/tags", library_acts.tag, name="job_tags"),
     path("jobs/<uuid:pk>/why", why.why, name="job_why"),

@@ -266,7 +266,7 @@ class TestSomebodyElsesThings:
 
     def test_their_videos_stay_out_of_library_and_live_cards(self, page: Client, stranger: User) -> None:
         theirs = factories.job(stranger, prompt="their secret")
-        for path in ("/library", f"/library/live?ids={theirs.pk}"):
+        for path in ("/library", f"/jobs/{theirs.pk}/card"):
             assert "their secret" not in page.get(path).content.decode()
 
 
@@ -309,12 +309,12 @@ class TestLibrary:
         with django_assert_max_num_queries(14):
             page.get("/library")
 
-    def test_unfinished_cards_are_brought_up_to_date(self, page: Client, person: User) -> None:
+    def test_a_card_is_brought_up_to_date_by_itself(self, page: Client, person: User) -> None:
         waiting, done = factories.job(person), finished(person)
-        shown = page.get(f"/library/live?ids={waiting.pk},{done.pk},nonsense").content.decode()
-        assert shown.count('hx-swap-oob="true"') == 2
-        assert f"ids={waiting.pk}" in shown
-        assert 'hx-trigger="every' not in page.get(f"/library/live?ids={done.pk}").content.decode()
+        shown = page.get(f"/jobs/{waiting.pk}/card").content.decode()
+        assert f'data-refresh="/jobs/{waiting.pk}/card"' in shown
+        assert "Waiting for its turn" in shown
+        assert "data-refresh" not in page.get(f"/jobs/{done.pk}/card").content.decode()
 
 
 class TestSettings:

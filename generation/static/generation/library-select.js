@@ -141,7 +141,7 @@ async function bringBack(ids, away) {
   [...away].reverse().filter(({ card }) => back.has(card.dataset.card)).forEach(({ card, before, list }) => {
     list.insertBefore(card, before?.parentElement === list ? before : null);
   });
-  const stopped = away.filter(({ card }) => "jobCard" in card.dataset && back.has(card.dataset.card));
-  if (stopped.length) htmx.ajax("GET", `/library/live?ids=${stopped.map(({ card }) => card.dataset.card).join(",")}`, { swap: "none" });
+  // What was being made is cancelled now.
+  away.filter(({ card }) => card.isConnected && card.dataset.refresh).forEach(({ card }) => htmx.ajax("GET", card.dataset.refresh, { target: card, swap: "outerHTML" }));
   announce(format(ngettext("%(count)s video is back", "%(count)s videos are back", back.size), { count: back.size }));
 }
