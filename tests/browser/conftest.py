@@ -25,7 +25,7 @@ ARGUMENTS = [
 ]
 # No live process runs beside these tests, so the pages ask by polling, and Chromium notes the refused connection; and
 # it notes every page that answers bad input.
-EXPECTED = ("ERR_CONNECTION_REFUSED", "422 (Unprocessable")
+EXPECTED = ("ERR_CONNECTION_REFUSED", "422 (Unprocessable", "Service Worker registration blocked")
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +52,8 @@ def site(live_server: LiveServer, settings: Settings) -> str:
 
 @pytest.fixture
 def context(chromium: Browser, site: str, request: pytest.FixtureRequest) -> Iterator[BrowserContext]:
-    options: dict[str, Any] = getattr(request, "param", {})
+    # The service worker has tests of its own; the others need no second look at the network.
+    options: dict[str, Any] = {"service_workers": "block"} | getattr(request, "param", {})
     context = chromium.new_context(base_url=site, **options)
     context.set_default_timeout(15_000)
     yield context

@@ -14,7 +14,7 @@ from tests.generation import spend_rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
 NUMBERS_RIGHT = """() => [...document.querySelectorAll(".spend-table td.num, .spend-days td.num")].every(
-    cell => getComputedStyle(cell).textAlign === "right")"""
+    cell => getComputedStyle(cell).textAlign === "end")"""
 
 
 @pytest.fixture
