@@ -74,4 +74,4 @@ class FinalOfJob(APIView):
         job, wanted = own_job(request, pk), checked(FinalRequest, request.data)
         final = drafts.make_final(owner=request.user, job=job, **wanted)
         headers = {"Location": request.build_absolute_uri(reverse("api-job", args=[final.pk]))}
-        return Response(describe.job(final, request), status=201, headers=headers)
+        return Response(describe.new_job(final, request), status=201, headers=headers)
