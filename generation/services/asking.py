@@ -5,6 +5,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TypeVar
 
+from django.utils.text import get_text_list
 from django.utils.translation import gettext as _
 
 from generation.errors import BadSetting
@@ -108,7 +109,7 @@ def _frames(model: VideoModel, asked: int | None) -> int:
     if model.frame_choices:
         if frames not in model.frame_choices:
             near = min(model.frame_choices, key=lambda choice: abs(choice - frames))
-            offered = " or ".join(str(choice) for choice in sorted(model.frame_choices))
+            offered = get_text_list([str(choice) for choice in sorted(model.frame_choices)], _("or"))
             raise BadSetting(
                 _("%(name)s makes %(offered)s frames; the nearest is %(near)s.")
                 % {"name": model.name, "offered": offered, "near": near},

@@ -141,17 +141,18 @@ def choose_model(*, owner: User, slug: str | None) -> VideoModel:
     if model is None or (model.rating != Rating.GENERAL and not owner.has_perm("generation.use_mature_models")):
         raise UnknownModel(_("There is no such model. GET /api/models lists them."), field="model")
     if not is_runnable(model):
-        raise EngineNotConfigured(
-            _("%(name)s needs %(missing)s. Ask an operator, or choose another model.")
-            % {"name": model.name, "missing": _MISSING[Provider(model.provider)]},
-            field="model",
-        )
+        raise EngineNotConfigured(_MISSING[Provider(model.provider)] % {"name": model.name}, field="model")
     return model
 
 
 _MISSING = {
-    Provider.SWARMUI: gettext_lazy("a SwarmUI server: none is configured, and none may be rented"),
-    Provider.FAL: gettext_lazy("a key for fal.ai, and there is none"),
+    Provider.SWARMUI: gettext_lazy(
+        "%(name)s needs a SwarmUI server: none is configured, and none may be rented. Ask an operator, or choose "
+        "another model."
+    ),
+    Provider.FAL: gettext_lazy(
+        "%(name)s needs a key for fal.ai, and there is none. Ask an operator, or choose another model."
+    ),
 }
 
 

@@ -1,5 +1,7 @@
 """A job as the request that it was made from, to ask for it again."""
 
+from django.utils.translation import gettext as _
+
 from generation.errors import BadSetting
 from generation.models import VideoJob
 from generation.services.asking import JobRequest
@@ -9,7 +11,7 @@ def request_of(job: VideoJob) -> JobRequest:
     """Everything that was asked for `job`, with the seed really used. Raises BadSetting when its picture is gone."""
     image_url = job.image_url if job.image is None else ""
     if job.image is None and not image_url:
-        raise BadSetting("The picture of this job was deleted. Start again with a picture.", field="image")
+        raise BadSetting(_("The picture of this job was deleted. Start again with a picture."), field="image")
     # What it continues may be deleted by now; the picture that was taken from it is still there.
     goes_on = job.continues is not None and job.continues.deleted_at is None
     return JobRequest(

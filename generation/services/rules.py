@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.utils.translation import gettext as _
 
 from generation.errors import EngineNotConfigured
 from generation.models import Preferences, Provider, VideoJob, VideoModel
@@ -14,11 +15,6 @@ from generation.services.preferences import preferences_of
 from i2v_site.errors import DomainError
 
 Rule = Preferences.Rule
-
-_FIRST = {
-    str(Rule.ASK): "No model was named: the first that runs without the cloud.",
-    str(Rule.NEVER_CLOUD): "Never the cloud: the first model that can run here.",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,23 +42,26 @@ def choose(*, owner: User, request: JobRequest, rule: str | None = None, family:
     rows = _candidates(owner, request, rule, family)
     if rule in (Rule.CHEAPEST, Rule.SOONEST):
         return best(rows, rule)
-    words = {Rule.NEVER_CLOUD: "Never the cloud: the first model that can run here."}
-    return Choice(
-        rows[0].model.slug, words.get(Rule(rule), "No model was named: the first that runs without the cloud.")
-    )
+    if rule == Rule.NEVER_CLOUD:
+        return Choice(rows[0].model.slug, _("Never the cloud: the first model that can run here."))
+    return Choice(rows[0].model.slug, _("No model was named: the first that runs without the cloud."))
 
 
 def best(rows: list[Option], rule: str) -> Choice:
     """The cheapest or the soonest of these, in words that say against what."""
     if rule == Rule.CHEAPEST:
         found = min(rows, key=lambda row: (row.estimate.usd, row.estimate.total_seconds))
-        return Choice(found.model.slug, f"The cheapest of {len(rows)}: about ${found.estimate.usd:.2f}.")
+        text = _("The cheapest of %(count)d: about $%(usd)s.")
+        return Choice(found.model.slug, text % {"count": len(rows), "usd": f"{found.estimate.usd:.2f}"})
     found = min(rows, key=lambda row: (row.estimate.total_seconds, row.estimate.usd))
-    return Choice(found.model.slug, f"The soonest of {len(rows)}: in about {in_words(found.estimate.total_seconds)}.")
+    text = _("The soonest of %(count)d: in about %(time)s.")
+    return Choice(found.model.slug, text % {"count": len(rows), "time": in_words(found.estimate.total_seconds)})
 
 
 def in_words(seconds: float) -> str:
-    return f"{round(seconds)} s" if seconds < 90 else f"{round(seconds / 60)} min"
+    if seconds < 90:
+        return _("%(seconds)s s") % {"seconds": round(seconds)}
+    return _("%(minutes)s min") % {"minutes": round(seconds / 60)}
 
 
 def _candidates(owner: User, request: JobRequest, rule: str, family: str | None) -> list[Option]:
@@ -70,11 +69,12 @@ def _candidates(owner: User, request: JobRequest, rule: str, family: str | None)
     found = [row for row in options(owner, request) if family is None or row.model.family == family]
     ready = [row for row in found if row.runnable and (rule in (Rule.CHEAPEST, Rule.SOONEST) or not row.cloud)]
     if not ready:
-        raise EngineNotConfigured(
-            "No model is ready: an operator must enable one or set a SwarmUI address"
-            + (", or name a model of the cloud." if any(row.runnable for row in found) else "."),
-            field="model",
-        )
+        text = _("No model is ready: an operator must enable one or set a SwarmUI address.")
+        if any(row.runnable for row in found):
+            text = _(
+                "No model is ready: an operator must enable one or set a SwarmUI address, or name a model of the cloud."
+            )
+        raise EngineNotConfigured(text, field="model")
     real = [row for row in ready if row.model.provider != Provider.PREVIEW]
     rows = real or ready
     return [row for row in rows if _takes(row.model, request)] or rows[:1]

@@ -7,10 +7,14 @@ from dataclasses import asdict, dataclass
 from decimal import Decimal
 from typing import Any
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
 from generation.models import Preferences, Provider, SourceImage, VideoModel
 from generation.services.cropping import crop_box
 from generation.services.jobs import JobRequest, Settings, parse_size
 from generation.services.options import COLD, NOW, Option
+from gpu.services.caps import DAY, MONTH, PERSON, SITE
 from gpu.services.charges import Headroom
 
 ENLARGED = 1.5  # from here on a picture looks soft
@@ -81,7 +85,8 @@ def _money(case: Case) -> Iterator[Caution]:
     if case.usual_usd and found.usd > DEAR * case.usual_usd:
         yield Caution(
             "dear",
-            f"About ${found.usd:.2f} is much more than your videos usually cost (${case.usual_usd:.2f}).",
+            _("About $%(usd)s is much more than your videos usually cost ($%(usual)s).")
+            % {"usd": f"{found.usd:.2f}", "usual": f"{case.usual_usd:.2f}"},
             "model",
             cheaper,
         )
@@ -89,7 +94,8 @@ def _money(case: Case) -> Iterator[Caution]:
         here = next((row for row in case.alternatives if not row.cloud), None)
         yield Caution(
             "cloud_against_rule",
-            f"You asked never to use the cloud, and {case.model.name} is one: your picture goes to fal.ai.",
+            _("You asked never to use the cloud, and %(model)s is one: your picture goes to fal.ai.")
+            % {"model": case.model.name},
             "model",
             {"model": here.model.slug} if here else {},
         )
@@ -100,8 +106,16 @@ def _near(case: Case, headroom: Headroom) -> str:
     room = next((room for room in rooms if room.soft_with(case.option.estimate.usd_high)), None)
     if room is None:
         return ""
-    whose = "your" if room.scope == "person" else "this site's"
-    return f"Only ${room.left_usd or 0:.2f} are left under {whose} cap of ${room.cap_usd or 0:.2f} a {room.period}."
+    text = _NEAR[room.scope, room.period]
+    return text % {"left": f"{room.left_usd or 0:.2f}", "cap": f"{room.cap_usd or 0:.2f}"}
+
+
+_NEAR = {
+    (PERSON, DAY): gettext_lazy("Only $%(left)s are left under your cap of $%(cap)s a day."),
+    (PERSON, MONTH): gettext_lazy("Only $%(left)s are left under your cap of $%(cap)s a month."),
+    (SITE, DAY): gettext_lazy("Only $%(left)s are left under this site's cap of $%(cap)s a day."),
+    (SITE, MONTH): gettext_lazy("Only $%(left)s are left under this site's cap of $%(cap)s a month."),
+}
 
 
 def _cheaper(case: Case) -> dict[str, Any]:
@@ -120,17 +134,21 @@ def _readiness(case: Case) -> Iterator[Caution]:
         ready = [row for row in ready if not row.cloud]
     same = [row for row in ready if row.model.family and row.model.family == case.model.family]
     now = min(same or ready, key=lambda row: row.estimate.usd, default=None)
-    wait = f"about {max(1, round(case.option.wait_s / 60))} min for {_price(case.option)}"
+    wait = {"minutes": max(1, round(case.option.wait_s / 60)), "later_price": _price(case.option)}
     if now is None:
-        yield Caution("cold", f"No GPU is running: wait {wait}.", "model")
+        text = _("No GPU is running: wait about %(minutes)d min for %(later_price)s.")
+        yield Caution("cold", text % wait, "model")
         return
-    message = f"Run on {now.model.name} now for {_price(now)}, or wait {wait}."
+    text = _("Run on %(model)s now for %(price)s, or wait about %(minutes)d min for %(later_price)s.")
+    message = text % (wait | {"model": now.model.name, "price": _price(now)})
     yield Caution("cold", message, "model", {"model": now.model.slug})
 
 
 def _price(option: Option) -> str:
     usd = option.estimate.usd
-    return "nothing" if not usd else f"${usd:.2f}" if usd >= Decimal("0.01") else "less than $0.01"
+    if not usd:
+        return _("nothing")
+    return f"${usd:.2f}" if usd >= Decimal("0.01") else _("less than $0.01")
 
 
 # --- picture -------------------------------------------------------------------------------------------------------
@@ -145,12 +163,17 @@ def _picture(case: Case) -> Iterator[Caution]:
     if (cut := 1 - _kept(image, target)) > CROPPED:
         best = max(sizes, key=lambda size: _fit(image, size, target))
         better = _kept(image, best) > 1.1 - cut
-        message = f"{cut:.0%} of the picture is cut away to make it {target[0]} x {target[1]}."
+        message = _("%(percent)d%% of the picture is cut away to make it %(width)d x %(height)d.")
+        message %= {"percent": round(cut * 100), "width": target[0], "height": target[1]}
         yield Caution("strong_crop", message, "size", _size(best) if better else {})
+    if (end := case.request.end_image) is not None and (cut := 1 - _kept(end, target)) > CROPPED:
+        message = _("%(percent)d%% of the picture to end with is cut away; its middle is kept.")
+        yield Caution("strong_crop_at_the_end", message % {"percent": round(cut * 100)}, "end_image")
     if (factor := _enlarged(image, target)) > ENLARGED:
         smaller = [size for size in sizes if _enlarged(image, size) < factor / 1.1]
         best = max(smaller, key=lambda size: _fit(image, size, target), default=target)
-        message = f"The picture is small: it is enlarged {factor:.1f} times, and the video will look soft."
+        message = _("The picture is small: it is enlarged %(times)s times, and the video will look soft.")
+        message %= {"times": f"{factor:.1f}"}
         yield Caution("small_picture", message, "size" if smaller else "image", _size(best) if smaller else {})
 
 
@@ -185,12 +208,12 @@ def _prompt(case: Case) -> Iterator[Caution]:
     prompt, reads = case.request.prompt.strip(), case.model.prompt_reads_chars
     if reads and len(prompt) > reads:
         cut = prompt[:reads].rsplit(maxsplit=1)[0]
-        message = f"{case.model.name} reads about {reads} characters of a prompt; the end of yours is ignored."
-        yield Caution("long_prompt", message, "prompt", {"prompt": cut})
+        message = _("%(model)s reads about %(count)d characters of a prompt; the end of yours is ignored.")
+        yield Caution("long_prompt", message % {"model": case.model.name, "count": reads}, "prompt", {"prompt": cut})
     elif prompt and (len(prompt) < FEW_CHARS or len(prompt.split()) < FEW_WORDS):
         yield Caution(
             "short_prompt",
-            "The prompt says little: say who or what moves, and how the camera does.",
+            _("The prompt says little: say who or what moves, and how the camera does."),
             "prompt",
             {"prompt": f"{prompt.rstrip('.,;')}, {HINT}"},
         )
@@ -201,14 +224,22 @@ def _length(case: Case) -> Iterator[Caution]:
     if model.provider == Provider.PREVIEW:
         return
     if chosen.frames > model.default_frames * LONG and not model.frame_choices:
-        message = f"{model.name} is made for {model.default_frames} frames: longer videos drift or repeat themselves."
+        message = _("%(model)s is made for %(count)d frames: longer videos drift or repeat themselves.")
+        message %= {"model": model.name, "count": model.default_frames}
         yield Caution("odd_frame_count", message, "num_frames", {"num_frames": model.default_frames})
     elif chosen.frames / chosen.fps < SHORT_S:
-        message = f"{chosen.frames} frames are less than a second of video."
+        message = ngettext(
+            "%(count)d frame is less than a second of video.",
+            "%(count)d frames are less than a second of video.",
+            chosen.frames,
+        )
+        message %= {"count": chosen.frames}
         yield Caution("odd_frame_count", message, "num_frames", {"num_frames": model.default_frames})
     if chosen.fps > model.default_fps * FAST or chosen.fps * FAST < model.default_fps:
-        message = f"{model.name} imagines motion at {model.default_fps} frames a second: it will look too "
-        message += "fast." if chosen.fps > model.default_fps else "slow."
+        message = _("%(model)s imagines motion at %(count)d frames a second: it will look too slow.")
+        if chosen.fps > model.default_fps:
+            message = _("%(model)s imagines motion at %(count)d frames a second: it will look too fast.")
+        message %= {"model": model.name, "count": model.default_fps}
         yield Caution("odd_fps", message, "fps", {"fps": model.default_fps})
 
 
@@ -219,14 +250,22 @@ def _effort(case: Case) -> Iterator[Caution]:
     distilled = model.default_steps <= DISTILLED_STEPS and model.default_cfg <= 1
     usual = {"steps": model.default_steps}
     if chosen.steps < model.default_steps * (1.0 if distilled else 0.5):
-        yield Caution("few_steps", f"{chosen.steps} steps make a draft: it will be rough.", "steps", usual)
+        message = ngettext(
+            "%(count)d step makes a draft: it will be rough.",
+            "%(count)d steps make a draft: it will be rough.",
+            chosen.steps,
+        )
+        yield Caution("few_steps", message % {"count": chosen.steps}, "steps", usual)
     elif chosen.steps > model.default_steps * 2:
-        why = "was trained for so few that more add nothing" if distilled else "gains little from more"
-        message = f"{model.name} usually takes {model.default_steps} steps and {why}."
-        yield Caution("many_steps", message, "steps", usual)
+        message = _("%(model)s usually takes %(count)d steps and gains little from more.")
+        if distilled:
+            message = _("%(model)s usually takes %(count)d steps and was trained for so few that more add nothing.")
+        yield Caution("many_steps", message % {"model": model.name, "count": model.default_steps}, "steps", usual)
     if distilled and chosen.cfg_scale > max(1.5, model.default_cfg):
-        message = f"{model.name} was trained for CFG {model.default_cfg:g}: more takes twice as long and burns colours."
+        message = _("%(model)s was trained for CFG %(usual)s: more takes twice as long and burns colours.")
+        message %= {"model": model.name, "usual": f"{model.default_cfg:g}"}
         yield Caution("odd_cfg", message, "cfg_scale", {"cfg_scale": model.default_cfg})
     elif not distilled and chosen.cfg_scale > model.default_cfg * 2:
-        message = f"CFG {chosen.cfg_scale:g} is far above the usual {model.default_cfg:g}: colours may burn."
+        message = _("CFG %(asked)s is far above the usual %(usual)s: colours may burn.")
+        message %= {"asked": f"{chosen.cfg_scale:g}", "usual": f"{model.default_cfg:g}"}
         yield Caution("odd_cfg", message, "cfg_scale", {"cfg_scale": model.default_cfg})
