@@ -14,11 +14,15 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from generation import queries
-from generation.models import Attempt, Status, VideoJob
+from generation.clip_queries import clips_of
+from generation.models import Attempt, Clip, ClipPart, Status, VideoJob
+from generation.pages.after_steps import after_steps_context
+from generation.pages.clips import clips_context
 from generation.pages.credentials import credentials_of
 from generation.pages.films import film_of
 from generation.pages.http import UserRequest
 from generation.pages.sharing import share_context
+from generation.pages.storylines import storyline_context
 from generation.services.describing import ALT_TEXT_MAX, describe_video
 
 VARIATIONS = range(1, 9)
@@ -62,8 +66,20 @@ def result_context(request: UserRequest, job: VideoJob, attempt: Attempt | None)
         "spans": spans_of(attempt),
         "variations": VARIATIONS,
         "alt_text_max": ALT_TEXT_MAX,
+        "formats": formats_of(job),
         **share_context(request, job),
+        **after_steps_context(job),
+        **clips_context(job),
+        **storyline_context(job),
     }
+
+
+def formats_of(job: VideoJob) -> list[dict[str, Any]]:
+    """Other formats of the whole video: with the clip where it was made already."""
+    whole = ClipPart.objects.filter(job=job, start_frame=0, end_frame=None).values("clip")
+    done = clips_of(job).filter(pk__in=whole, state=Clip.State.DONE, hidden_at=None)
+    made = {clip.kind: clip for clip in done.filter(kind__in=[Clip.Kind.GIF, Clip.Kind.WEBP])}
+    return [{"kind": kind, "name": kind.label, "clip": made.get(kind)} for kind in (Clip.Kind.GIF, Clip.Kind.WEBP)]
 
 
 def spans_of(attempt: Attempt | None) -> list[Span]:
