@@ -114,7 +114,7 @@ class OneClip(APIView):
 
 
 def _own(request: UserRequest, pk: UUID) -> Clip:
-    return get_object_or_404(clip_queries.clips_of_person(request.user), pk=pk)
+    return get_object_or_404(clip_queries.clips_of_person(request.user).prefetch_related(_PARTS), pk=pk)
 
 
 def _clips(rows: Sequence[Clip], request: Request) -> list[dict[str, Any]]:
