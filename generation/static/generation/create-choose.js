@@ -16,7 +16,7 @@ async function load(address) {
   await htmx.ajax("GET", address, { target: body, swap: "innerHTML" });
   body.removeAttribute("aria-busy");
   mark();
-  ($("input[type=search]", body) ?? $("input[type=range]", body) ?? title).focus();
+  ($("input[type=search]", body) ?? title).focus();
 }
 
 function open(button) {
@@ -53,6 +53,7 @@ async function scrub(address) {
   const { player } = await import("./player.js");
   const place = $("[data-player]", body);
   if (place) player(place);
+  $("input[type=range]", body)?.focus();  // hidden until the player is there
 }
 
 async function takeFrame(button) {
