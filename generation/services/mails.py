@@ -1,6 +1,7 @@
 """E-mail about videos: one to a person and period, with everything that happened since the last."""
 
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from urllib.parse import urlsplit
@@ -12,12 +13,14 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 from django.template.loader import render_to_string
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from generation.models import Delivery, DeliveryTry, Notice, Preferences
 from generation.services import retrying, words_of_notices
 from generation.services.addresses import mail_address
-from generation.services.preferences import mail_off_token
+from generation.services.preferences import mail_off_token, preferences_of
 from i2v_site.crashpoints import crashpoint
 from i2v_site.queue import ring
 
@@ -59,10 +62,12 @@ def send(*, person_id: int) -> None:
         return
     address = mail_address(person)
     if not address:
-        _give_up(rows, "There is no address to write to.")
+        _give_up(rows, gettext_noop("There is no address to write to."))
         return
     try:
-        _message(person, address, [row.notice for row in rows]).send()
+        with translation.override(preferences_of(person).language or settings.LANGUAGE_CODE):
+            message = _message(person, address, [row.notice for row in rows])
+        message.send()
     except OSError as exc:  # smtplib's errors are among them
         _try_later(rows, f"The mail server did not take it ({type(exc).__name__}).")
         return
@@ -92,7 +97,7 @@ def _hold(person: User) -> list[Delivery]:
         due = _due(now).filter(notice__owner=person).select_related("notice").order_by("notice__created_at")
         rows = list(due)
         if chosen.mail == Preferences.Mail.OFF:
-            _give_up(rows, "E-mail was switched off.")
+            _give_up(rows, gettext_noop("E-mail was switched off."))
             return []
         mine = Delivery.objects.filter(pk__in=[row.pk for row in rows])
         mine.update(next_try_at=now + HELD, tries=F("tries") + 1)
@@ -168,12 +173,15 @@ def _message(person: User, address: str, notices: Sequence[Notice]) -> EmailMult
 def _subject(notices: Sequence[Notice]) -> str:
     if len(notices) == 1:
         return words_of_notices.told(notices[0]).title
-    counts = [
-        (sum(1 for notice in notices if notice.kind == kind), words)
-        for kind, words in ((Notice.Kind.SUCCEEDED, "done"), (Notice.Kind.FAILED, "failed"))
-    ]
-    videos = ", ".join(f"{count} {words}" for count, words in counts if count)
-    return f"Your videos: {videos}" if videos else f"{len(notices)} notices"
+    kinds = Counter(notice.kind for notice in notices)
+    done, failed = kinds[Notice.Kind.SUCCEEDED], kinds[Notice.Kind.FAILED]
+    if done and failed:
+        return _("Your videos: %(done)s done, %(failed)s failed") % {"done": done, "failed": failed}
+    if done:
+        return _("Your videos: %(done)s done") % {"done": done}
+    if failed:
+        return _("Your videos: %(failed)s failed") % {"failed": failed}
+    return _("%(count)s notices") % {"count": len(notices)}
 
 
 def _message_id(notices: Sequence[Notice]) -> str:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext_noop
+
 from generation.limits import CHILD_ENVIRONMENT
 from generation.services.media_worker import Facts as VideoFacts
 
@@ -72,11 +74,11 @@ def _answer(process: subprocess.Popen[str], line: str) -> dict[str, Any]:
         out, _ = process.communicate(line, timeout=TIMEOUT_S)
         answer: dict[str, Any] = json.loads(out)
     except subprocess.TimeoutExpired:
-        return {"refused": "too_large", "message": "Looking at the video took too long."}
+        return {"refused": "too_large", "message": gettext_noop("Looking at the video took too long.")}
     except ValueError as exc:
         if (process.returncode or 0) < 0:
-            return {"refused": "damaged", "message": "The video could not be decoded within the limits."}
-        raise MediaTrouble("The process that looks at videos failed.") from exc
+            return {"refused": "damaged", "message": gettext_noop("The video could not be decoded within the limits.")}
+        raise MediaTrouble(gettext_noop("The process that looks at videos failed.")) from exc
     finally:
         process.kill()
     return answer

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from generation import providers
 from generation.engines.base import EngineError, EngineRefused
@@ -150,7 +151,7 @@ def _workplace(attempt: Attempt, token: str) -> Iterator[_Work]:
 def _try_to_store(work: _Work) -> None:
     tries = work.attempt.store_tries
     if tries > MAX_TRIES:
-        _fail(work, "storing_failed", "The finished video could not be stored. Try again.")
+        _fail(work, "storing_failed", gettext_noop("The finished video could not be stored. Try again."))
         return
     try:
         _store(work)
@@ -160,12 +161,12 @@ def _try_to_store(work: _Work) -> None:
         if tries >= TRIES_FOR_A_GOOD_VIDEO:
             _fail(work, "bad_result", f"The engine's result cannot be used: {exc.message}")
         else:
-            _later(work, "The video looked damaged, fetching it again")
+            _later(work, gettext_noop("The video looked damaged, fetching it again"))
     except OutputBlocked as exc:
         _fail(work, exc.code, exc.message)
     except provenance.SigningFailed as exc:
         log.error("attempt %s: signing failed: %s", work.attempt.pk, exc)  # noqa: TRY400 (the sentence says it all)
-        _again(work, "The video could not be signed")
+        _again(work, gettext_noop("The video could not be signed"))
     except EngineError as exc:
         if isinstance(exc, EngineRefused) or exc.code in HOPELESS:
             _fail(work, exc.code, exc.message)
@@ -174,7 +175,7 @@ def _try_to_store(work: _Work) -> None:
     except Exception:
         # Full disk, storage or database away: the video still waits at the engine.
         log.exception("attempt %s: storing failed", work.attempt.pk)
-        _again(work, "The file storage could not be reached")
+        _again(work, gettext_noop("The file storage could not be reached"))
 
 
 def _store(work: _Work) -> None:
@@ -218,7 +219,7 @@ def _fetch(work: _Work) -> _Fetched:
                 raise _LeaseLost
             size += len(piece)
             if size > settings.RESULT_MAX_BYTES:
-                raise _TooLarge("The video is larger than allowed.")
+                raise _TooLarge(gettext_noop("The video is larger than allowed."))
             digest.update(piece)
             file.write(piece)
     ref = work.attempt.result_ref

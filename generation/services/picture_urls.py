@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import httpx
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from generation.errors import PictureRefused
 from generation.services.decoding import refused
@@ -33,9 +34,9 @@ def check_image_url(url: str) -> None:
         raise _refused(exc.code, _syntax_sentence(exc)) from exc
     host = parsed.raw_host.decode("ascii")
     if parsed.scheme != "https":
-        raise _refused("scheme", "The picture's address must start with https://.")
+        raise _refused("scheme", _("The picture's address must start with https://."))
     if not _DOMAIN.fullmatch(host) and not _policy().is_private_host(host, port_of(parsed)):
-        raise _refused("invalid", "The picture's address must have a domain name, not a number.")
+        raise _refused("invalid", _("The picture's address must have a domain name, not a number."))
 
 
 def download(url: str, *, total_timeout_s: float) -> Iterator[bytes]:
@@ -64,11 +65,15 @@ def _check_answer(answer: httpx.Response) -> None:
     if answer.status_code in _WORTH_A_RETRY:
         raise PictureUnreachable
     if answer.is_redirect:
-        raise _refused("redirect", "The picture's address leads on to another one: give that one instead.")
+        raise _refused("redirect", _("The picture's address leads on to another one: give that one instead."))
     if answer.status_code != 200:
-        raise _refused("http_error", f"The picture's server answered {answer.status_code} instead of a picture.")
+        raise _refused(
+            "http_error",
+            _("The picture's server answered %(status_code)s instead of a picture.")
+            % {"status_code": answer.status_code},
+        )
     if not answer.headers.get("content-type", "").strip().lower().startswith("image/"):
-        raise _refused("not_a_picture", "The address does not lead to a picture.")
+        raise _refused("not_a_picture", _("The address does not lead to a picture."))
 
 
 def _policy() -> Policy:
@@ -92,7 +97,7 @@ def _refused(code: str, message: str) -> PictureRefused:
 
 def _syntax_sentence(refusal: AddressRefused) -> str:
     return {
-        "invalid": "This is not the address of a picture: write it like https://example.com/picture.jpg.",
-        "scheme": "The picture's address must start with https://.",
-        "port": "The picture's address must use port 443.",
+        "invalid": _("This is not the address of a picture: write it like https://example.com/picture.jpg."),
+        "scheme": _("The picture's address must start with https://."),
+        "port": _("The picture's address must use port 443."),
     }.get(refusal.code, refusal.message)

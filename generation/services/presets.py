@@ -4,6 +4,7 @@ from typing import Any
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
+from django.utils.translation import gettext as _
 
 from generation.errors import PresetExists, UnknownModel
 from generation.models import Preset, VideoModel
@@ -25,7 +26,7 @@ def _fitting(owner: User, slug: str, values: dict[str, Any]) -> VideoModel:
     # Not `choose_model`: settings may be kept for a model that cannot run at the moment.
     model = VideoModel.objects.visible_to(owner).filter(slug=slug).first()
     if model is None:
-        raise UnknownModel("There is no such model. GET /api/models lists them.", field="model")
+        raise UnknownModel(_("There is no such model. GET /api/models lists them."), field="model")
     given = {name: value for name, value in values.items() if value is not None}
     check_settings(model, JobRequest(prompt="", model=slug, **given))
     return model
@@ -37,5 +38,5 @@ def _save(preset: Preset) -> Preset:
         with transaction.atomic():
             preset.save()
     except IntegrityError as exc:
-        raise PresetExists("You have a preset of this name already.", field="name") from exc
+        raise PresetExists(_("You have a preset of this name already."), field="name") from exc
     return preset

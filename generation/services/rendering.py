@@ -16,6 +16,7 @@ from asgiref.sync import sync_to_async
 from django.conf import settings
 from django.core.files import File
 from django.core.files.storage import default_storage
+from django.utils.translation import gettext_noop
 
 from generation.engines.base import (
     Engine,
@@ -44,9 +45,9 @@ LOOK_AGAIN_S = 5.0  # pause before a silent provider is asked again
 MAX_PAUSE_S = 60.0
 
 DEADLINES = {
-    "deadline_start": "The GPU did not begin with this video in time. Try again later.",
-    "deadline_silence": "Nothing was heard from the GPU for too long. Try again.",
-    "deadline_total": "This video took too long and was stopped. Try fewer frames or a smaller size.",
+    "deadline_start": gettext_noop("The GPU did not begin with this video in time. Try again later."),
+    "deadline_silence": gettext_noop("Nothing was heard from the GPU for too long. Try again."),
+    "deadline_total": gettext_noop("This video took too long and was stopped. Try fewer frames or a smaller size."),
 }
 
 
@@ -95,7 +96,7 @@ async def drive(held: Held, engine: Engine, previews: PreviewSink) -> None:
         log.exception("job %s: unexpected failure", held.claim.job.pk)
         if held.claim.attempt.engine == Provider.FAL and held.claim.attempt.sent_at:
             return  # it may be paid for: whoever finds the lease lapsed looks for it, and sends nothing
-        await _settle(held, engine, EngineError("Something went wrong on our side.", code="internal"))
+        await _settle(held, engine, EngineError(gettext_noop("Something went wrong on our side."), code="internal"))
 
 
 async def _result(held: Held, engine: Engine, previews: PreviewSink) -> RenderResult:
@@ -116,7 +117,7 @@ async def _result(held: Held, engine: Engine, previews: PreviewSink) -> RenderRe
 def request_of(held: Held) -> RenderRequest:
     job, model = held.claim.job, held.claim.job.model
     if job.image is None or job.width is None or job.height is None:
-        raise EngineRefused("The picture of this job was deleted.", code="picture_missing")
+        raise EngineRefused(gettext_noop("The picture of this job was deleted."), code="picture_missing")
     return RenderRequest(
         nonce=held.claim.attempt.nonce,
         picture=_reader(job.image, job.width, job.height, (job.focus_x, job.focus_y)),

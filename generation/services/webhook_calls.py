@@ -9,6 +9,7 @@ from datetime import datetime
 import httpx
 from django.conf import settings
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from generation.errors import WebhookAddressRefused
 from generation.models import Notice, WebhookEndpoint
@@ -47,14 +48,16 @@ def check_address(url: str) -> None:
     """
     policy = _policy()
     if "#" in url:
-        raise WebhookAddressRefused("Leave out what follows the #: it is never sent.", field="url")
+        raise WebhookAddressRefused(gettext_noop("Leave out what follows the #: it is never sent."), field="url")
     try:
         parsed = check_syntax(url, policy, allow_query=True)
         policy.addresses(parsed.raw_host.decode("ascii"), port_of(parsed))
     except AddressRefused as exc:
         raise WebhookAddressRefused(exc.message, field="url") from exc
     except socket.gaierror as exc:
-        raise WebhookAddressRefused("This host name cannot be found now. Try again later.", field="url") from exc
+        raise WebhookAddressRefused(
+            gettext_noop("This host name cannot be found now. Try again later."), field="url"
+        ) from exc
 
 
 def body_of(notice: Notice) -> bytes:
@@ -68,7 +71,7 @@ def call(endpoint: WebhookEndpoint, notice: Notice) -> Outcome:
     try:
         secrets = current_secrets(endpoint)
     except Unreadable:
-        return Outcome(error="The secret can no longer be read: make a new one (rotate).")
+        return Outcome(error=gettext_noop("The secret can no longer be read: make a new one (rotate)."))
     body = body_of(notice)
     headers = {"Content-Type": "application/json", "User-Agent": "image-to-video"} | signed_headers(
         message_id=str(notice.pk), sent_at=int(time.time()), body=body, secrets_=secrets
@@ -101,7 +104,7 @@ def _judged(answer: httpx.Response, took_ms: int) -> Outcome:
     if answer.is_redirect:
         error = f"The receiver answered {status}: redirects are not followed. Give the final address."
     if status == GONE:
-        error = "The receiver answered 410: it wants no more calls."
+        error = gettext_noop("The receiver answered 410: it wants no more calls.")
     retry_after = answer.headers.get("retry-after", "").strip()
     return Outcome(status_code=status, took_ms=took_ms, error=error, retry_after=retry_after)
 
@@ -110,10 +113,10 @@ def _sentence(exc: Exception) -> str:
     if isinstance(exc, GuardError):
         return exc.message
     if isinstance(exc, httpx.ConnectTimeout | httpx.ConnectError):
-        return "No connection could be made."
+        return gettext_noop("No connection could be made.")
     if isinstance(exc, httpx.TimeoutException):
         return f"No answer within {TIMEOUT_S:.0f} seconds."
-    return "The connection broke before an answer came."
+    return gettext_noop("The connection broke before an answer came.")
 
 
 def _since(started: float) -> int:

@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from generation.errors import TooManyWebhooks, WebhookIsOff
 from generation.models import Delivery, DeliveryTry, Notice, WebhookEndpoint
@@ -39,7 +40,9 @@ def create_endpoint(
         # The person's row is the lock: two at once would both count nine.
         User.objects.select_for_update(no_key=True).get(pk=owner.pk)
         if WebhookEndpoint.objects.filter(owner=owner).count() >= MAX_ENDPOINTS:
-            raise TooManyWebhooks(f"You have {MAX_ENDPOINTS} webhooks. Delete one first.")
+            raise TooManyWebhooks(
+                _("You have %(max_endpoints)s webhooks. Delete one first.") % {"max_endpoints": MAX_ENDPOINTS}
+            )
         row = WebhookEndpoint.objects.create(
             owner=owner,
             url=url,
@@ -99,7 +102,7 @@ def replay(*, delivery: Delivery) -> Delivery:
 
 def _must_be_on(endpoint: WebhookEndpoint) -> None:
     if not endpoint.enabled:
-        raise WebhookIsOff("The webhook is switched off. Switch it on first.")
+        raise WebhookIsOff(_("The webhook is switched off. Switch it on first."))
 
 
 # --- sending ----------------------------------------------------------------------------------------------------------

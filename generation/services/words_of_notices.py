@@ -5,6 +5,7 @@ from typing import Any
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from generation.models import Notice
@@ -33,15 +34,15 @@ def told(notice: Notice) -> Told:
         return _budget(notice)
     if notice.kind == Notice.Kind.SWITCHED_OFF:
         path = reverse("webhook", args=[notice.data["webhook_id"]])
-        title = f"A webhook was switched off: {_short(str(notice.data['name']))}"
-        return Told(title=title, text=str(notice.data["reason"]), path=path, url=settings.SITE_URL + path)
+        title = _("A webhook was switched off: %(name)s") % {"name": _short(str(notice.data["name"]))}
+        return Told(title=title, text=_(str(notice.data["reason"])), path=path, url=settings.SITE_URL + path)
     return Told(title=notice.get_kind_display())
 
 
 _ENDED = {
-    Notice.Kind.SUCCEEDED.value: "Your video is done",
-    Notice.Kind.FAILED.value: "Your video failed",
-    Notice.Kind.CANCELLED.value: "Your video was cancelled",
+    Notice.Kind.SUCCEEDED.value: gettext_lazy("Your video is done: %(prompt)s"),
+    Notice.Kind.FAILED.value: gettext_lazy("Your video failed: %(prompt)s"),
+    Notice.Kind.CANCELLED.value: gettext_lazy("Your video was cancelled: %(prompt)s"),
 }
 
 
@@ -50,8 +51,8 @@ def _video(notice: Notice) -> Told:
     path = reverse("job", args=[data["job_id"]])
     poster = reverse("job_media", args=[data["job_id"], "poster"])
     return Told(
-        title=f"{_ENDED[notice.kind]}: {_short(data['prompt'])}",
-        text=data["error"]["message"] if data.get("error") else "",
+        title=_ENDED[notice.kind] % {"prompt": _short(data["prompt"])},
+        text=_(data["error"]["message"]) if data.get("error") else "",
         path=path,
         url=settings.SITE_URL + path,
         poster_url=settings.SITE_URL + poster if notice.kind == Notice.Kind.SUCCEEDED else "",
@@ -84,11 +85,20 @@ def _rights(notice: Notice) -> Told:
 
 def _budget(notice: Notice) -> Told:
     data = notice.data
-    period = "today" if data["period"] == "day" else "this month"
-    whose = "Your budget" if data["scope"] == "person" else "The site's budget"
-    text = f"${data['used_usd']:.2f} of ${data['cap_usd']:.2f} are spent or promised {period}."
+    title, words = _NEARLY_USED[data["scope"], data["period"]]
+    text = words % {"used": f"{data['used_usd']:.2f}", "cap": f"{data['cap_usd']:.2f}"}
     path = reverse("settings")
-    return Told(title=f"{whose} for {period} is nearly used up", text=text, path=path, url=settings.SITE_URL + path)
+    return Told(title=str(title), text=text, path=path, url=settings.SITE_URL + path)
+
+
+_TODAY = gettext_lazy("$%(used)s of $%(cap)s are spent or promised today.")
+_THIS_MONTH = gettext_lazy("$%(used)s of $%(cap)s are spent or promised this month.")
+_NEARLY_USED = {
+    ("person", "day"): (gettext_lazy("Your budget for today is nearly used up"), _TODAY),
+    ("person", "month"): (gettext_lazy("Your budget for this month is nearly used up"), _THIS_MONTH),
+    ("site", "day"): (gettext_lazy("The site's budget for today is nearly used up"), _TODAY),
+    ("site", "month"): (gettext_lazy("The site's budget for this month is nearly used up"), _THIS_MONTH),
+}
 
 
 def _short(text: str) -> str:

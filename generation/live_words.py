@@ -1,0 +1,77 @@
+"""Sentences that rows and streams hold in English, known to the translations, so that pages show them translated.
+
+The engines know no Django and cannot mark their own texts; what is written here is what stands there, letter by letter.
+Sentences with numbers of one case in them stay English.
+"""
+
+from django.utils.translation import gettext_noop
+
+# What a video in the making says of itself; scripts show it as it comes in.
+PROGRESS = (
+    gettext_noop("Rendering at fal.ai"),
+    gettext_noop("Sending the picture to fal.ai"),
+    gettext_noop("Fetching the video from fal.ai"),
+    gettext_noop("In line at fal.ai"),
+    gettext_noop("fal.ai's answer was lost: looking for the request"),
+    gettext_noop("fal.ai stopped answering; it is asked again."),
+)
+# Why a video failed, as an engine says it.
+FAILURES = (
+    gettext_noop("fal.ai did not take the request."),
+    gettext_noop("fal.ai no longer has the video."),
+    gettext_noop("fal.ai does not hand the video out."),
+    gettext_noop("The video could not be fetched from fal.ai."),
+    gettext_noop("fal.ai did not take the picture."),
+    gettext_noop("fal.ai cannot be reached."),
+    gettext_noop(
+        "The connection to fal.ai broke while it took the request, and nothing shows what became of it. "
+        "You are not charged."
+    ),
+    gettext_noop("fal.ai has forgotten the request."),
+    gettext_noop("The fal.ai account has no credit left. An operator must add some."),
+    gettext_noop("fal.ai does not accept our key. An operator must look at FAL_KEY."),
+    gettext_noop("fal.ai takes no more requests right now."),
+    gettext_noop("fal.ai does not know this model any more."),
+    gettext_noop("The GPU ran out of memory. Choose fewer frames or a smaller size."),
+    gettext_noop("The GPU server cannot be asked to stop."),
+    gettext_noop("The GPU server cannot be reached."),
+    gettext_noop("The GPU server could not download a file that the model needs."),
+    gettext_noop("The GPU server could not read the picture."),
+    gettext_noop("The GPU server could not save the video: its disk may be full."),
+    gettext_noop("The GPU server does not have a LoRA of this model."),
+    gettext_noop("The GPU server does not have this model."),
+    gettext_noop("The GPU server ended without a video or a reason."),
+    gettext_noop("The GPU server failed to load the model."),
+    gettext_noop("The GPU server forgets its sessions at once."),
+    gettext_noop("The GPU server has no running backend."),
+    gettext_noop("The GPU server has no trace of the render."),
+    gettext_noop("The GPU server is restarting."),
+    gettext_noop("The GPU server is set not to save videos."),
+    gettext_noop("The GPU server is still stopping the render."),
+    gettext_noop("The GPU server made no video and did not say why."),
+    gettext_noop("The GPU server no longer has the video."),
+    gettext_noop("The GPU server refuses our credentials."),
+    gettext_noop("The GPU server rendered with other LoRAs than the model needs."),
+    gettext_noop("The GPU server stopped answering; it is asked again."),
+    gettext_noop("The GPU server was busy with other work for too long."),
+    gettext_noop("The address of the GPU server may not be called."),
+    gettext_noop("The render broke at the GPU server; its log says why."),
+    gettext_noop("The render was stopped at the GPU server."),
+    gettext_noop("The session is not known."),
+    gettext_noop(
+        "The session's counters (None: forgotten), and path and metadata of the file once nothing is under way."
+    ),
+    gettext_noop("What answers at the GPU server's address is not SwarmUI."),
+    gettext_noop("The process that rendered this preview has ended."),
+    gettext_noop("The preview's file is gone."),
+    gettext_noop("The motion preview stopped unexpectedly."),
+    gettext_noop("The video is too large for the motion preview."),
+    gettext_noop("The picture cannot be read."),
+    gettext_noop("The video needs too much memory."),
+    gettext_noop("The result is empty."),
+    gettext_noop("The result is damaged or not an MP4 video."),
+    gettext_noop("The video is damaged or cut off."),
+    gettext_noop("The video is cut off."),
+    gettext_noop("The video has no frames."),
+    gettext_noop("fal.ai rewrote the prompt."),
+)
