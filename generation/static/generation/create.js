@@ -156,6 +156,15 @@ function keepSame(event) {
   place.lastAnswer = text;
 }
 
+// Whose session has ended gets the sign-in page as the answer to every question: it belongs in no part of this page.
+let signedOut = false;
+document.addEventListener("htmx:beforeSwap", (event) => {
+  if (!new URL(event.detail.xhr.responseURL || location.href).pathname.startsWith("/account/")) return;
+  event.detail.shouldSwap = false;
+  if (!signedOut) toast(gettext("You are signed out. Sign in again: what you typed is kept."), { seconds: 20 });
+  signedOut = true;
+});
+
 onNew((root) => {
   if (root === document || $("#id_seed", root) || $("[data-seconds]", root)) { sayFrames(); sayLock(); }
   [root, ...$$("#estimate", root)].filter((part) => part.id === "estimate").forEach((place) => place.addEventListener("htmx:beforeSwap", keepSame));
