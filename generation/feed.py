@@ -135,6 +135,8 @@ class Watcher:
         self._put(pk, news.event("gone", {"id": str(pk)}))
 
     def _put(self, what: UUID | str, event: bytes) -> None:
+        # In the order in which it became true: a queue without a video comes after that video's end.
+        self._waiting.pop(what, None)
         self._waiting[what] = event
         self._news.set()
 

@@ -33,21 +33,49 @@ function toggle() {
   set(open);
 }
 
+let turn = 0;
 async function fetchBody() {
-  if (!body) return;
-  stale = false;
-  const held = document.activeElement?.closest?.("[data-queue-act]");
-  const where = held && { id: held.closest("[data-queue-job]")?.dataset.queueJob, act: held.dataset.queueAct };
-  await window.htmx.ajax("GET", drawer.dataset.part, { target: body, swap: "innerHTML" }).catch(() => { stale = true; });
-  if (where?.id) refocus(where);
+  const mine = ++turn;
+  stale = true;
+  if (!navigator.onLine) return;
+  try {
+    const answer = await fetch(drawer.dataset.part, { cache: "no-store" });
+    if (answer.status !== 200) throw new Error(answer.status);
+    const html = await answer.text();
+    if (mine !== turn) return;
+    stale = false;
+    swap(html);
+  } catch {
+    if (mine === turn) sayThatItFailed();
+  }
 }
 
-// The row that was acted on keeps the focus, wherever it stands now.
+function swap(html) {
+  const held = body.contains(document.activeElement) && document.activeElement;
+  const where = held && { id: held.closest("[data-queue-job]")?.dataset.queueJob, act: held.closest("form")?.dataset };
+  body.innerHTML = html;
+  if (where) refocus(where);
+}
+
+// What was shown before stays; where there was nothing yet, one can try again.
+function sayThatItFailed() {
+  if (!$(".ghost", body)) return;
+  const words = Object.assign(document.createElement("p"), { className: "muted", textContent: gettext("The queue could not be read.") });
+  const again = Object.assign(document.createElement("button"), { className: "button", type: "button", textContent: gettext("Try again") });
+  again.addEventListener("click", fetchBody);
+  const box = Object.assign(document.createElement("div"), { className: "queue-empty ghost" });
+  box.append(words, again);
+  body.replaceChildren(box);
+}
+
+// What had the focus keeps it, wherever it stands now.
 function refocus({ id, act }) {
-  const row = $(`#queue-body [data-queue-job="${CSS.escape(id)}"]`);
-  const form = row && ($(`[data-queue-act="${act}"] button:not([disabled])`, row) || $("[data-queue-act] button:not([disabled])", row) || $("a", row));
-  (form || $("#queue-title"))?.focus({ preventScroll: true });
-  form?.scrollIntoView({ block: "nearest" });
+  const row = id && $(`[data-queue-job="${CSS.escape(id)}"]`, body);
+  const kinds = act ? [`${act.queueAct}"][data-to="${act.to}`, act.queueAct, "undo", "cancel"] : [];
+  const found = row && (kinds.map((kind) => $(`form[data-queue-act="${kind}"] button:not([disabled])`, row)).find(Boolean) || $(".queue-prompt", row));
+  const other = act?.queueAct === "pause" && $('form[data-queue-act="pause"] button', body);
+  (found || other || $("#queue-title"))?.focus({ preventScroll: true });
+  found?.scrollIntoView({ block: "nearest" });
 }
 
 let planned = null;
@@ -97,11 +125,14 @@ function heardQueue({ detail }) {
 
 function showLive() {
   $$("[data-when-live]").forEach((part) => { part.hidden = part.dataset.whenLive !== live.state; });
+  if (stale && live.state !== "offline") fetchSoon();
 }
 
 // --- doing something --------------------------------------------------------------------------------------------------
 async function send(url, data, token) {
-  const answer = await fetch(url, { method: "POST", body: data, headers: { Accept: "application/json", "X-CSRFToken": token } });
+  const headers = { Accept: "application/json", "X-CSRFToken": token };
+  if (!(data instanceof FormData)) headers["Content-Type"] = "application/json";
+  const answer = await fetch(url, { method: "POST", body: data, headers });
   if (answer.ok) return;
   const told = await answer.json().catch(() => null);
   throw new Error(told?.error?.message || gettext("That did not work. Try again."));
@@ -130,7 +161,8 @@ async function act(form) {
   if (form.getAttribute("aria-busy")) return;
   form.setAttribute("aria-busy", "true");
   try {
-    await send(form.dataset.url || form.action, new FormData(form), token());
+    const { api } = form.dataset;  // where the page's own answer would be another page
+    await send(api || form.action, api ? "{}" : new FormData(form), token());
     done[form.dataset.queueAct]?.(form);
   } catch (problem) {
     toast(navigator.onLine ? problem.message : gettext("You are offline. Try again when you are back."));

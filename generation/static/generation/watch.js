@@ -30,10 +30,11 @@ function heardGone(id) {
 }
 
 function heardQueue(told) {
-  // What is not in it any more has ended or gone, even if nobody said so.
-  [...unfinished.keys()].filter((id) => !told.order.includes(id)).forEach((id) => unfinished.delete(id));
+  const lost = [...unfinished.keys()].filter((id) => !told.order.includes(id));
+  lost.forEach((id) => unfinished.delete(id));
   Object.assign(queue, told);
   tell("queue", told);
+  if (lost.length) tell("reset");  // it ended or went, and nobody said so
 }
 
 function settle(state) {
@@ -163,7 +164,7 @@ export function show(root, job) {
   const set = (selector, text) => $$(selector, root).forEach((part) => { if (part.textContent !== text) part.textContent = text; });
   set("[data-message]", job.message);
   set("[data-percent]", job.status === "rendering" && job.progress ? format(gettext("%(percent)s %"), { percent: Math.floor(job.progress * 100) }) : "");
-  set("[data-eta]", job.eta_s == null ? "" : format(gettext("about %(time)s left"), { time: duration(job.eta_s) }));
+  set("[data-eta]", job.eta_s == null || job.eta_s < 1 ? "" : format(gettext("about %(time)s left"), { time: duration(job.eta_s) }));
   set("[data-position]", job.queue_position ? inLine(job.queue_position) : "");
   $$("[data-bar]", root).forEach((bar) => {
     if (job.status !== "queued" && job.progress) bar.value = job.progress; else bar.removeAttribute("value");
