@@ -25,10 +25,8 @@ def forget(*, person_id: int) -> dict[str, Any]:
     sent = Attempt.objects.filter(job__owner=person_id, engine=Provider.FAL).exclude(sent_at=None)
     rows = {
         str(request_id): pk
-        for pk, ref, evidence in sent.exclude(engine_metadata__forgotten=True).values_list(
-            "pk", "provider_ref", "evidence"
-        )
-        if (request_id := (ref | evidence).get("request_id"))
+        for pk, ref, evidence, kept in sent.values_list("pk", "provider_ref", "evidence", "engine_metadata")
+        if (request_id := (ref | evidence).get("request_id")) and not kept.get("forgotten")
     }
     if not rows:
         return {}

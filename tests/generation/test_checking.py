@@ -55,7 +55,7 @@ def told(content: bytes, name: str = "v.mp4") -> dict[str, Any]:
 def test_our_own_file_is_known_signed_and_said_to_be_by_ai(ours: VideoJob) -> None:
     answer = told(bytes_of(ours))
 
-    assert answer["made_here"] == {"on": ours.finished_at.date().isoformat(), "by_ai": True, "is_clip": False}
+    assert answer["made_here"] == {"on": f"{ours.finished_at:%Y-%m-%d}", "by_ai": True, "is_clip": False}
     marks = answer["credentials"]
     assert (marks["present"], marks["intact"], marks["trusted"], answer["knows_nothing"]) == (True, True, True, False)
 
@@ -78,6 +78,7 @@ def test_a_copy_that_was_saved_again_has_no_mark_and_looks_like_ours(ours: Video
 
 def test_a_frame_of_ours_as_a_picture_looks_like_it(ours: VideoJob, content: bytes) -> None:
     out = io.BytesIO()
+    container: Any
     with av.open(io.BytesIO(content)) as container:
         next(container.decode(video=0)).to_image().save(out, "JPEG", quality=80)
     answer = told(out.getvalue(), "frame.jpg")

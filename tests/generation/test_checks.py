@@ -13,11 +13,11 @@ from django.test import Client
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from generation.checks import trouble
 from generation.errors import OutputBlocked, PictureRefused, PromptBlocked
 from generation.models import AuditEntry, Blocked, IdempotencyKey, Report, SourceImage, Status, VideoJob
 from generation.services import batches, checks, content_rules
 from generation.services.asking import JobRequest
+from generation.services.checks import trouble
 from generation.services.intake import store_picture
 from generation.services.outputs import store
 from generation.services.verdicts import Decision, Stage, Subject, Verdict
@@ -76,8 +76,8 @@ def test_what_is_never_made_is_blocked(text: str) -> None:
 
 @pytest.mark.parametrize("text", [
     "a child plays in the sand", "slow zoom in", "the sextant of a ship", "an analysis of grapes", "Essex at dawn",
-    "she undressed the salad", "the baby smiles", "a kind woman in a sexy dress", "a sexy baby blue car", "a stripped pine table",
-    "children read comic strips",
+    "she undressed the salad", "the baby smiles", "a kind woman in a sexy dress", "a sexy baby blue car",
+    "a stripped pine table", "children read comic strips",
 ])  # fmt: skip
 def test_harmless_words_are_left_alone(text: str) -> None:
     assert content_rules.word_rule(subject(text)).decision == Decision.ALLOW
@@ -205,7 +205,7 @@ def test_a_blocked_video_fails_and_leaves_no_file(person: User, using: Callable[
 
     job = job_of(attempt)
     assert (job.status, job.error_code, job.error_message) == (Status.FAILED, "output_blocked", "Not here.")
-    assert (job.cost_usd, keys()) == (0, [])
+    assert (float(job.cost_usd), len(keys())) == (0.0, 0)
     assert AuditEntry.objects.get().subject == f"job:{job.pk}"
 
 

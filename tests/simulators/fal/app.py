@@ -51,6 +51,8 @@ OPEN = ("jwks", "media")  # need no key
 def find(host: str, request: Request) -> tuple[str, Work] | None:
     """The call's name and its work."""
     fixed = FIXED.get((host, request.method, request.path))
+    if host == "api" and request.method == "DELETE" and platform.PAYLOADS.fullmatch(request.path):
+        return "platform", _plain(platform.delete_payloads)
     if fixed is not None or host in ("rest", "api"):
         return fixed
     if host == "media":

@@ -3,6 +3,7 @@
 import base64
 import datetime
 import json
+import re
 from collections import defaultdict
 from decimal import Decimal
 from typing import Any
@@ -15,6 +16,7 @@ from tests.simulators.swarmui.messages import JsonObject, Request, Response, jso
 DAY = 86400.0
 MAX_IDS = 50
 NANO = Decimal(10) ** 9
+PAYLOADS = re.compile(r"/v1/models/requests/([^/]+)/payloads")
 
 
 def requests_by_endpoint(world: World, request: Request) -> Response:
@@ -42,6 +44,17 @@ def _item(job: Job, payloads: bool) -> JsonObject:
     if payloads and job.headers.get("x-fal-store-io") != "0":
         item |= {"json_input": job.given, "json_output": job.output or None}
     return item
+
+
+def delete_payloads(world: World, request: Request) -> Response:
+    """DELETE /v1/models/requests/{id}/payloads: what was sent and made; files that were uploaded for it stay."""
+    _admin(world)
+    found = PAYLOADS.fullmatch(request.path)
+    job = world.book.jobs.get(found[1]) if found else None
+    if job is None:
+        raise platform_error(404, "not_found", "Request not found")
+    job.given, job.output = {}, {}
+    return json_response(200, {"cdn_delete_results": []})
 
 
 def _matches(job: Job, request: Request, status: str) -> bool:
