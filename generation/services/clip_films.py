@@ -9,7 +9,7 @@ import numpy as np
 
 from generation.services.clip_sources import SOUND_RATE, Sound, Source, ready
 from generation.services.looks import look_of_frame, spread
-from generation.services.media_worker import _save_poster as save_poster
+from generation.services.media_worker import save_poster
 
 _THREADS = 2
 _SOUND_PIECE = 1024

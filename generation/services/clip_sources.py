@@ -14,8 +14,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from generation.services.media_worker import CONTAINER, Refused
-from generation.services.media_worker import _checked_stream as checked_stream
+from generation.services.media_worker import CONTAINER, Refused, checked_stream
 
 Sound = NDArray[np.float32]
 SOUND_RATE = 48_000

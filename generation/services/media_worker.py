@@ -88,7 +88,7 @@ def inspect(order: Order) -> Facts:
 
 
 def _inspect(container: Any, order: Order) -> Facts:
-    stream = _checked_stream(container)
+    stream = checked_stream(container)
     fps = stream.average_rate or Fraction(0)
     if not 1 <= fps <= 240:
         raise Refused("bad_rate", "The video has no usable frame rate.")
@@ -101,7 +101,7 @@ def _inspect(container: Any, order: Order) -> Facts:
                 most = f"{order.max_frames} frames or {order.max_seconds:g} s"
                 raise Refused("too_long", f"The video is longer than {most}.")
             if count == 1 and order.poster:
-                _save_poster(frame, order.poster)
+                save_poster(frame, order.poster)
             looks.append(look_of_frame(frame))
             if loop:
                 loop.add(frame, count - 1)
@@ -141,7 +141,7 @@ def _of_one_size(frames: Iterator[Any], size: tuple[int, int]) -> Iterator[Any]:
         yield frame
 
 
-def _checked_stream(container: Any) -> Any:
+def checked_stream(container: Any) -> Any:
     if not container.streams.video:
         raise Refused("damaged", "The result has no picture track.")
     stream = container.streams.video[0]
@@ -174,7 +174,7 @@ def _decoded(
         raise Refused("damaged", "The video is cut off.")
 
 
-def _save_poster(frame: Any, path: str) -> None:
+def save_poster(frame: Any, path: str) -> None:
     image = frame.to_image()
     image.thumbnail((POSTER_SIDE, POSTER_SIDE))
     image.save(path, "JPEG", quality=82, optimize=True, progressive=True)
