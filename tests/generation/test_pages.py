@@ -186,7 +186,8 @@ class TestJob:
         shown = page.get(f"/jobs/{job.pk}").content.decode()
         assert "Waiting for its turn" in shown
         assert "Next in line" in shown
-        assert f"/api/jobs/{job.pk}/events" in shown
+        assert f'data-job="{job.pk}"' in shown
+        assert 'data-events="/api/events"' in shown
 
     def test_a_rendering_video_shows_its_newest_frame(self, page: Client, person: User) -> None:
         job = factories.job(person, status=Status.RENDERING, progress=0.425, message="Rendering")
@@ -208,12 +209,14 @@ class TestJob:
         assert "It broke." in shown
         assert "Try again" in shown
 
-    def test_cancelling_a_rendering_video_asks_first(self, page: Client, person: User) -> None:
+    def test_cancelling_a_rendering_video_can_be_taken_back(self, page: Client, person: User) -> None:
         job = factories.job(person, status=Status.RENDERING)
-        assert "Cancel this video?" in page.post(f"/jobs/{job.pk}/cancel").content.decode()
-        page.post(f"/jobs/{job.pk}/cancel", {"confirmed": "1"})
+        shown = page.post(f"/jobs/{job.pk}/cancel", follow=True).content.decode()
+        assert "Being cancelled" in shown
+        assert f"/jobs/{job.pk}/cancel/undo" in shown
+        page.post(f"/jobs/{job.pk}/cancel/undo")
         job.refresh_from_db()
-        assert job.status == Status.CANCELLED
+        assert (job.status, job.cancel_at) == (Status.RENDERING, None)
 
     def test_cancelling_too_late_is_said_kindly(self, page: Client, person: User) -> None:
         job = finished(person)

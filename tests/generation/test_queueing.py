@@ -207,8 +207,10 @@ def test_moves_at_the_same_moment_lose_no_video_and_give_no_place_twice(person: 
 
     places: tuple[queueing.Place, ...] = ("up", "down", "first", "last")
     threads = [Thread(target=shuffle, args=(rows[number], to)) for number, to in enumerate(places)]
-    [thread.start() for thread in threads]
-    [thread.join() for thread in threads]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
     ranks = list(VideoJob.objects.values_list("rank", flat=True))
     assert len(set(ranks)) == 6
