@@ -13,7 +13,9 @@ from django.core.files.storage import default_storage
 from playwright.sync_api import Browser, Page, expect
 
 from generation.models import Status, VideoJob
+from generation.services.sharing import share
 from tests import factories
+from tests.browser.axe import complaints_of
 from tests.browser.conftest import sign_in
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
@@ -205,3 +207,15 @@ def test_a_finger_plays_and_winds_on_a_phone(paused: Page) -> None:
     assert box is not None
     paused.touchscreen.tap(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
     expect(paused.locator("[data-part=where]")).to_contain_text("Frame 12 of 24")
+
+
+def test_axe_finds_nothing_with_all_parts_open_and_behind_a_link(ada: User, tab: Page) -> None:
+    job = finished(ada)
+    job.refresh_from_db()
+    link = share(owner=ada, job=job, allows_download=True)
+    sign_in(tab)
+    tab.goto(f"/jobs/{job.pk}")
+    tab.evaluate("document.querySelectorAll('.job details').forEach(part => { part.open = true; })")
+    found = complaints_of(tab, "the page of a video")
+    tab.goto(f"/s/{link.token}")
+    assert found + complaints_of(tab, "behind a link") == []
