@@ -14,6 +14,7 @@ from generation.pages.forms import job_settings
 from generation.pages.http import UserRequest
 from generation.pages.pictures import frame_of, named_pictures, own_picture
 from generation.pages.video_forms import SettingsForm
+from generation.services import labels
 from generation.services.fitting import fitted
 from generation.services.jobs import JobRequest
 
@@ -41,7 +42,8 @@ def starting_point(request: UserRequest) -> tuple[dict[str, Any], list[SourceIma
     begun = {"continues": continues.pk if continues else None, "continues_frame": frame}
     job = _job_named(request)
     if job is None:
-        return changed(request.user, request.GET) | begun, [image] if image else []
+        usual = {"visible_label": labels.usual_for(request.user)}
+        return usual | changed(request.user, request.GET) | begun, [image] if image else []
     image = image or (job.image if job.image and not job.image.hidden_at else None)
     return _of_job(job) | (begun if continues else {}), [image] if image else []
 

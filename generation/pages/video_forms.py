@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 from generation import queries
 from generation.models import SourceImage, VideoJob, VideoModel
 from generation.pages.forms import RIGHTS_VERSION, SETTINGS, TextField
+from generation.services import labels
 from generation.services.batches import MAX_BATCH, MAX_VARIATIONS, expanded
 from generation.services.jobs import MAX_SEED, JobRequest
 from generation.services.lengths import frames_of
@@ -46,6 +47,10 @@ class SettingsForm(forms.Form):
         label=gettext_lazy("What should not appear"), required=False, max_length=settings.PROMPT_MAX_CHARS
     )
     interpolate = _count(gettext_lazy("Smoother"))
+
+    @property
+    def label_is_a_choice(self) -> bool:
+        return labels.is_a_choice()
 
     def __init__(self, *args: Any, owner: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
