@@ -44,13 +44,14 @@ class RunningPlatform:
     """web, worker and dispatcher as processes that can be killed one by one."""
 
     def __init__(self, folder: Path, **env: str) -> None:
-        self.port = free_port()
+        self.port, self.live_port = free_port(), free_port()
         self.folder = folder
         self.env = os.environ | {
             "I2V_DATA_DIR": str(folder),
             "DJANGO_SETTINGS_MODULE": "i2v_site.settings",
             "SECRET_KEY": "running-platform-" + "x" * 40,
             "SITE_URL": f"http://127.0.0.1:{self.port}",
+            "LIVE_URL": f"http://127.0.0.1:{self.live_port}",
             "ADMIN_TOKEN": TOKEN,
             "LEASE_SECONDS": "3",
             "SWEEP_SECONDS": "1",
@@ -100,8 +101,10 @@ class RunningPlatform:
 
     def start(self, name: str, **env: str) -> None:
         web = f"-m granian --interface wsgi --no-ws --blocking-threads 4 --port {self.port} --log-level warning"
+        live = f"-m uvicorn i2v_site.asgi:application --log-level warning --port {self.live_port}"
         commands = {
             "web": [*web.split(), "i2v_site.wsgi:application"],
+            "live": live.split(),
             "worker": ["manage.py", "qcluster"],
             "dispatcher": ["manage.py", "dispatch"],
         }
