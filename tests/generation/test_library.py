@@ -12,7 +12,7 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 
 from generation.models import Batch, Status, Tag, VideoJob
-from generation.services.library import add_tags
+from generation.services.library import add_tags, remove_tag, set_favourite
 from tests import factories
 from tests.generation.library_rows import seed
 
@@ -262,6 +262,14 @@ class TestTagsAndFavourites:
         assert "theirs" not in shown(page, "/library/tags") + shown(page, "/library")
         theirs.refresh_from_db()
         assert (theirs.favourite_at, [tag.name for tag in theirs.tags.all()]) == (None, ["theirs"])
+
+
+def test_ids_of_somebody_else_match_nothing(person: User, stranger: User) -> None:
+    theirs = tagged(finished(stranger), "theirs")
+    add_tags(owner=person, ids=[theirs.pk], names=["mine"])
+    assert set_favourite(owner=person, ids=[theirs.pk], on=True) == 0
+    assert remove_tag(owner=person, ids=[theirs.pk], name="theirs") == 0
+    assert [tag.name for tag in theirs.tags.all()] == ["theirs"]
 
 
 def select(page: Client, action: str, *jobs: VideoJob, **values: Any) -> Any:
