@@ -31,7 +31,7 @@ from generation.models import (
 )
 from generation.services import audit, deleting, fal_forgetting, jobs, settling
 from generation.services.stored_files import delete_keys
-from gpu.models import LedgerEntry
+from gpu.services import personal
 from i2v_site.crashpoints import crashpoint
 from i2v_site.queue import ring
 
@@ -166,7 +166,7 @@ def _finish(erasure: Erasure, person: User) -> None:
         _note(erasure, waiting_jobs=waiting, again_at=again.isoformat())
         return
     with transaction.atomic():
-        kept = LedgerEntry.objects.filter(person=person).count()
+        kept = personal.entries_of(person.pk)
         left: dict[str, Any] = {key: value for key, value in erasure.left.items() if key == "fal"}
         if kept:
             left["ledger_entries_without_a_name"] = kept

@@ -39,7 +39,7 @@ from generation.models import (
     WebhookEndpoint,
 )
 from generation.services.stored_files import read_in_pieces
-from gpu.models import InstanceEvent, LedgerEntry, PersonBudget
+from gpu.services import personal
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,6 @@ TABLES = (
     Table("sign_ins", AccessLog, _by_name, ("session_hash",)),
     Table("failed_sign_ins", AccessAttempt, _by_name, ("get_data", "post_data")),
     Table("preferences", Preferences, _by("person")),
-    Table("budget", PersonBudget, _by("person")),
     Table("tokens", ApiToken, _by("user"), ("digest", "token_key")),
     Table("pictures", SourceImage, _by("owner")),
     Table("videos", VideoJob, _by("owner"), ("lease_owner", "lease_token", "lease_until")),
@@ -89,12 +88,11 @@ TABLES = (
     Table("notices", Notice, _by("owner")),
     Table("deliveries", Delivery, _by("notice__owner")),
     Table("answers_to_repeated_requests", IdempotencyKey, _by("owner")),
-    Table("money", LedgerEntry, _by("person")),
     Table("reports_about_my_videos", Report, _by("job__owner"), ("email", "note", "text", "decided_by")),
     Table("reports_that_i_decided", Report, _by("decided_by"), ("email",)),
     Table("erasures", Erasure, _by("person")),
     Table("what_i_did_in_the_admin", LogEntry, _by("user")),
-    Table("what_i_did_with_machines", InstanceEvent, _by("actor")),
+    *(Table(name, model, _by(column)) for name, model, column in personal.TABLES),
 )
 
 

@@ -29,7 +29,7 @@ from generation.services.estimate import estimate_for
 from generation.services.extras import check_extras
 from generation.services.prices import runs_in_the_cloud
 from generation.services.repeating import request_of
-from generation.services.verdicts import Verdict
+from generation.services.verdicts import Decision, Verdict
 from gpu.services import outlook
 from i2v_site.crashpoints import crashpoint
 
@@ -110,6 +110,9 @@ def submit_job(*, owner: User, request: JobRequest, parent: VideoJob | None = No
 
 
 def _insert(job: VideoJob, verdict: Verdict) -> None:
+    if not job.reserved_usd and not job.rights_version and verdict.decision == Decision.ALLOW:
+        job.save(force_insert=True)  # nothing beside it has to be written
+        return
     with transaction.atomic():
         settling.promise(job)
         job.save(force_insert=True)
