@@ -90,13 +90,13 @@ def test_a_picture_can_come_as_a_data_url(api: APIClient) -> None:
     assert answer.json()["image_id"] == str(SourceImage.objects.get().pk)
 
 
-def test_submitting_with_a_token_takes_four_queries(
+def test_submitting_with_a_token_takes_six_queries(
     person: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = client_with_token(person)
     client.post("/api/jobs", BODY, format="json")
     cache.delete("video-model:motion-preview")
-    with django_assert_num_queries(4):  # token, model, open jobs, insert
+    with django_assert_num_queries(6):  # token, label, model, open jobs, insert, paused queues
         assert client.post("/api/jobs", BODY | {"model": "motion-preview"}, format="json").status_code == 201
 
 
