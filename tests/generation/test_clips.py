@@ -295,6 +295,7 @@ def test_the_sweep_rings_for_what_nobody_holds_and_only_once_in_a_while(job: Vid
     Clip.objects.filter(pk=held.pk).update(state=State.MAKING, lease_token="x", lease_until=now + timedelta(seconds=60))
     Clip.objects.filter(pk=paused.pk).update(lease_until=now + timedelta(seconds=60))
     Clip.objects.filter(pk=done.pk).update(state=State.FAILED, error_code="x")
+    Clip.objects.filter(pk=lost.pk).update(created_at=now - timedelta(hours=1))
     OrmQ.objects.all().delete()
     for _ in range(2):
         clip_sweeping.ring_for_clips()
