@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.contrib.auth.models import User
+from django.utils import timezone
 from playwright.sync_api import Page, expect
 from pytest_django import Settings
 
@@ -25,7 +26,8 @@ def receiver(settings: Settings) -> Iterator[Receiver]:
 
 
 def end(job: VideoJob, status: Status = Status.FAILED) -> None:
-    VideoJob.objects.filter(pk=job.pk).update(status=status, error_code="boom", error_message="It broke.")
+    ended = {"status": status, "finished_at": timezone.now(), "error_code": "boom", "error_message": "It broke."}
+    VideoJob.objects.filter(pk=job.pk).update(**ended)
     notify.job_ended(job)
 
 
@@ -42,7 +44,7 @@ def test_a_video_that_ends_elsewhere_shows_up_by_itself(ada: User, tab: Page) ->
     end(job)
     toast = tab.locator(".toast")
     expect(toast).to_contain_text("Your video failed: a dog runs", timeout=25_000)
-    expect(tab).to_have_title("(1) Settings · Image to Video")
+    expect(tab).to_have_title("(1) Waiting · Settings · Image to Video")
 
     end(other)
     look(tab)

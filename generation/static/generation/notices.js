@@ -32,5 +32,6 @@
 
   // The notice is written together with the end of the video (watch.js), so it is there when that is heard of.
   document.addEventListener("i2v:job", (event) => { if (["succeeded", "failed"].includes(event.detail.status)) lookAgain(); });
+  document.addEventListener("i2v:reset", lookAgain);
   document.addEventListener("visibilitychange", () => { if (!document.hidden) lookAgain(); });
 })();
