@@ -65,8 +65,9 @@ def _block(
 ) -> None:
     reason = f"{report.get_kind_display()} ({str(report.pk)[:8]})"[:200]
     looks: dict[str, list[str]] = {picture.sha256: [] for picture in pictures}
-    if report.file_sha256:
-        looks[report.file_sha256] = []
+    # Older files have no fingerprint.
+    known = [*(job.video_sha256 for job in found_jobs), *(clip.sha256 for clip in found_clips), report.file_sha256]
+    looks |= {sha256: [] for sha256 in known if sha256}
     for row in Fingerprint.objects.filter(job__in=found_jobs) | Fingerprint.objects.filter(clip__in=found_clips):
         looks[row.sha256] = row.looks
     for sha256, seen in looks.items():
