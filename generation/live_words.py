@@ -58,9 +58,6 @@ FAILURES = (
     gettext_noop("The render broke at the GPU server; its log says why."),
     gettext_noop("The render was stopped at the GPU server."),
     gettext_noop("The session is not known."),
-    gettext_noop(
-        "The session's counters (None: forgotten), and path and metadata of the file once nothing is under way."
-    ),
     gettext_noop("What answers at the GPU server's address is not SwarmUI."),
     gettext_noop("The process that rendered this preview has ended."),
     gettext_noop("The preview's file is gone."),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from django.utils import timezone
+from django.utils.formats import date_format
 
 PATTERN = r"^20[0-9]{2}-(0[1-9]|1[0-2])$"
 
@@ -55,8 +56,8 @@ class Month:
 
     @property
     def label(self) -> str:
-        """ "November 2026"."""
-        return f"{self.first:%B %Y}"
+        """ "November 2026", in the reader's language."""
+        return date_format(self.first, "F Y")
 
     def __str__(self) -> str:
         return f"{self.year}-{self.number:02}"

@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.core.files.uploadedfile import UploadedFile
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -19,11 +21,11 @@ _BIDI_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u20
 def text_problem(value: str) -> str | None:
     """Why this text is refused, in one sentence; None when it is fine."""
     if any(char in _BIDI_CONTROLS for char in value):
-        return "The text holds characters that change its direction of reading. Remove them."
+        return _("The text holds characters that change its direction of reading. Remove them.")
     if any(unicodedata.category(char) in ("Cc", "Cs") and char not in "\n\t" for char in value):
-        return "The text holds control characters. Remove them."
+        return _("The text holds control characters. Remove them.")
     # What Django puts for bytes of a form that are no UTF-8.
-    return "The text is not valid UTF-8." if "\ufffd" in value else None
+    return _("The text is not valid UTF-8.") if "\ufffd" in value else None
 
 
 def _is_form(field: serializers.Field[Any, Any, Any, Any]) -> bool:
@@ -55,7 +57,7 @@ class WholeNumberField(serializers.IntegerField):
 class FiniteNumberField(serializers.FloatField):
     """A finite JSON number; in a form, its digits."""
 
-    default_error_messages = {"finite": "A finite number is required."}
+    default_error_messages = {"finite": gettext_lazy("A finite number is required.")}
 
     def to_internal_value(self, data: Any) -> float:
         if not _is_form(self) and (isinstance(data, bool) or not isinstance(data, int | float)):
@@ -93,7 +95,9 @@ class IdField(serializers.UUIDField):
 class PictureField(serializers.Field[Any, Any, Any, Any]):
     """An uploaded file, or a data URL as text. What it really holds is judged by the intake."""
 
-    default_error_messages = {"invalid": "Give a picture: a file in a form, or a data URL (data:image/png;base64,...)."}
+    default_error_messages = {
+        "invalid": gettext_lazy("Give a picture: a file in a form, or a data URL (data:image/png;base64,...).")
+    }
 
     def to_internal_value(self, data: Any) -> "UploadedFile[Any] | str":
         if isinstance(data, UploadedFile):

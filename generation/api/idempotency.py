@@ -13,6 +13,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, OperationalError, connection, transaction
 from django.http import QueryDict
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import ValidationError
 
 from generation.api.base import UserRequest
@@ -52,7 +53,7 @@ def key_of(request: UserRequest) -> Key | None:
     if text is None:
         return None
     if not 1 <= len(text) <= 255 or not text.isascii() or not text.isprintable():
-        raise ValidationError({HEADER: "The key must be 1 to 255 printable ASCII characters."})
+        raise ValidationError({HEADER: _("The key must be 1 to 255 printable ASCII characters.")})
     return Key(owner=request.user, text=text, request_sha256=_hash(request))
 
 
@@ -65,7 +66,7 @@ def recall(key: Key) -> Answer | None:
         row.delete()
         return None
     if row.request_sha256 != key.request_sha256:
-        raise IdempotencyMismatch("This Idempotency-Key was used for a different request.", field=HEADER)
+        raise IdempotencyMismatch(_("This Idempotency-Key was used for a different request."), field=HEADER)
     return Answer(row.job_id, row.status_code or 200, row.answer or {}, replayed=True)
 
 
@@ -91,7 +92,7 @@ def once(key: Key, submit: Callable[[], Made], describe: Callable[[Made], Answer
     except OperationalError as exc:
         if getattr(exc.__cause__, "sqlstate", None) != LOCK_NOT_AVAILABLE:
             raise
-        raise IdempotencyInProgress("The first request with this key is still being answered. Ask again.") from exc
+        raise IdempotencyInProgress(_("The first request with this key is still being answered. Ask again.")) from exc
     return answer
 
 

@@ -5,6 +5,7 @@ from typing import Any, TypeVar
 
 from django.core.exceptions import ValidationError as DjangoValidationError
 from django.db.models import Model, QuerySet
+from django.utils.translation import gettext as _
 from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import CursorPagination
 from rest_framework.request import Request
@@ -29,5 +30,5 @@ def page(
         found = paginator.paginate_queryset(rows, request)
     except (NotFound, ValueError, OverflowError, DjangoValidationError) as exc:
         # A cursor is only base64: a made-up one reaches the date parser.
-        raise ValidationError({"cursor": "This is no cursor of ours. Start from the first page."}) from exc
+        raise ValidationError({"cursor": _("This is no cursor of ours. Start from the first page.")}) from exc
     return paginator.get_paginated_response(describe(found or []))

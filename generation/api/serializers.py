@@ -3,6 +3,8 @@
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from rest_framework import serializers
 
 from generation.api.fields import (
@@ -50,7 +52,7 @@ class Settings(StrictSerializer):
         required=False,
         allow_null=True,
         help_text='"832x480"; rounded to multiples of 16. Left out: the offered size nearest to the picture.',
-        error_messages={"invalid": 'The size must look like "832x480".'},
+        error_messages={"invalid": gettext_lazy('The size must look like "832x480".')},
     )
 
 
@@ -81,10 +83,12 @@ class VideoSettings(Settings):
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         width, height = attrs.pop("width", None), attrs.pop("height", None)
         if (width is None) != (height is None):
-            raise serializers.ValidationError({"width" if width is None else "height": "Give both sides, or neither."})
+            raise serializers.ValidationError(
+                {"width" if width is None else "height": _("Give both sides, or neither.")}
+            )
         if width is not None:
             if attrs.get("size"):
-                raise serializers.ValidationError({"size": "Give either the size, or width and height."})
+                raise serializers.ValidationError({"size": _("Give either the size, or width and height.")})
             attrs["size"] = f"{width}x{height}"
         return attrs
 
@@ -133,9 +137,9 @@ class VideoRequest(VideoSettings):
         attrs = super().validate(attrs)
         given = [name for name in ("image_id", "image", "image_url") if attrs.get(name)]
         if len(given) > 1:
-            raise serializers.ValidationError({given[1]: "Give one picture, not several."})
+            raise serializers.ValidationError({given[1]: _("Give one picture, not several.")})
         if self.picture_is_needed and not given:
-            raise serializers.ValidationError({"image": "Give a picture: image_id, image or image_url."})
+            raise serializers.ValidationError({"image": _("Give a picture: image_id, image or image_url.")})
         return attrs
 
 

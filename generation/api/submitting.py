@@ -8,6 +8,7 @@ from django.contrib.auth.models import User
 from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from rest_framework.response import Response
 
 from generation import queries
@@ -141,14 +142,14 @@ def take_rows(request: UserRequest, values: dict[str, Any]) -> None:
     if continued := values.get("continues"):
         values["continues"] = queries.jobs_of(request.user).filter(pk=continued).first()
         if values["continues"] is None:
-            raise BadSetting("Only a finished video of yours can be continued.", field="continues")
+            raise BadSetting(_("Only a finished video of yours can be continued."), field="continues")
 
 
 def own_picture(request: UserRequest, image_id: Any, *, field: str = "image_id") -> SourceImage:
     try:
         return SourceImage.objects.get(owner=request.user, pk=image_id)
     except SourceImage.DoesNotExist as exc:
-        raise UnknownPicture("There is no such picture. GET /api/images lists yours.", field=field) from exc
+        raise UnknownPicture(_("There is no such picture. GET /api/images lists yours."), field=field) from exc
 
 
 def bare_request(values: dict[str, Any], image: SourceImage | None) -> JobRequest:

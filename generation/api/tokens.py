@@ -2,6 +2,7 @@
 
 from django.shortcuts import get_object_or_404
 from django.urls.converters import StringConverter
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import extend_schema
 from rest_framework.response import Response
 from rest_framework.views import APIView
@@ -39,7 +40,7 @@ class Tokens(APIView):
     def post(self, request: UserRequest) -> Response:
         wanted = checked(TokenRequest, request.data)
         if ApiToken.objects.filter(user=request.user).count() >= MAX_TOKENS:
-            raise TooManyTokens(f"You have {MAX_TOKENS} tokens. Revoke one first.")
+            raise TooManyTokens(_("You have %(max_tokens)s tokens. Revoke one first.") % {"max_tokens": MAX_TOKENS})
         row, secret = ApiToken.objects.create(user=request.user, name=wanted["name"])
         return Response(describe.token(row) | {"token": secret}, status=201, headers={"Cache-Control": "no-store"})
 

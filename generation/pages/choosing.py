@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core import signing
+from django.utils.translation import gettext as _
 
 from generation.models import Preferences, Provider, SourceImage, VideoModel
 from generation.pages.video_forms import WishForm
@@ -241,7 +242,7 @@ def _words(name: str, value: Any, names: dict[str, str]) -> str:
         return str(value).replace("x", " by ")
     return {
         "num_frames": f"{value} frames",
-        "fps": f"{value} frames per second",
+        "fps": _("%(value)s frames per second") % {"value": value},
         "steps": f"{value} steps",
         "cfg_scale": f"CFG {value:g}",
     }[name]
