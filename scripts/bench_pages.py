@@ -145,6 +145,7 @@ def _weight(page: Any, address: str) -> float:
 
 def measure(found: _bench.Bench, videos: int) -> dict[str, Page]:
     from django.contrib.auth.models import User
+
     from tests.generation.library_rows import seed
 
     owner = User.objects.create_user("bench", password=None)

@@ -26,7 +26,12 @@ from generation.services.preferences import (
 Rule, Mail = Preferences.Rule, Preferences.Mail
 
 RULES = [
-    (Rule.ASK, gettext_lazy("You see what is free and what it costs, and choose each time. Nothing goes to the cloud unasked.")),
+    (
+        Rule.ASK,
+        gettext_lazy(
+            "You see what is free and what it costs, and choose each time. Nothing goes to the cloud unasked."
+        ),
+    ),
     (Rule.CHEAPEST, gettext_lazy("Takes what costs least, also when that means waiting. This may be the cloud.")),
     (Rule.SOONEST, gettext_lazy("Takes what is done first, also when that costs more. This may be the cloud.")),
     (
@@ -36,7 +41,10 @@ RULES = [
 ]
 MAILS = [
     (Mail.OFF, gettext_lazy("You are told on the pages only.")),
-    (Mail.EACH, gettext_lazy("Within a minute or two after it is done or has failed. What ends together comes together.")),
+    (
+        Mail.EACH,
+        gettext_lazy("Within a minute or two after it is done or has failed. What ends together comes together."),
+    ),
     (Mail.HOURLY, gettext_lazy("The first one comes soon; the next one an hour later at the earliest.")),
     (Mail.DAILY, gettext_lazy("The first one comes soon; the next one a day later at the earliest.")),
 ]

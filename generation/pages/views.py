@@ -112,5 +112,6 @@ def job_preset(request: UserRequest, pk: UUID) -> HttpResponse:
     except DomainError as exc:
         messages.error(request, exc.message)
     else:
-        messages.success(request, _("Saved the preset “%(name)s”. It is offered when you create a video.") % {"name": name})
+        said = _("Saved the preset “%(name)s”. It is offered when you create a video.")
+        messages.success(request, said % {"name": name})
     return redirect("job", pk)

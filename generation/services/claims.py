@@ -145,8 +145,10 @@ def _next_jobs(provider: str, places: int, *, smooth: bool) -> list[VideoJob]:
     due = VideoJob.objects.due(timezone.now()).filter(model__provider=provider)
     if not smooth:
         due = due.filter(interpolate=1)
-    due = due.annotate(turn=TURN, age=AGE)
-    rows = due.filter(Q(turn__lte=places) | Q(age__lte=places)).values_list("pk", "owner", "turn", "age", "created_at")
+    placed = due.annotate(turn=TURN, age=AGE)
+    rows = placed.filter(Q(turn__lte=places) | Q(age__lte=places)).values_list(
+        "pk", "owner", "turn", "age", "created_at"
+    )
     chosen = in_turn(rows, running)[:places]
     found = VideoJob.objects.select_related("model", "image", "end_image").in_bulk(chosen)
     return [found[pk] for pk in chosen]

@@ -1,7 +1,6 @@
 """A finished video: the player to the frame, a link for other people, deleting and taking it back."""
 
 import io
-from collections.abc import Iterator
 from typing import Any
 
 import av
@@ -22,7 +21,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, seria
 
 # Twelfths of a second have no exact number: what aims at the edge of a frame shows its neighbour.
 FRAMES, FPS, STEP = 24, 12, 10
-PHONE = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 800}, "has_touch": True, "is_mobile": True}
 CALM = {"reduced_motion": "reduce"}
 
 
@@ -58,7 +57,7 @@ def frame_drawn(tab: Page) -> int:
         const context = canvas.getContext("2d"); context.drawImage(video, 0, 0, 8, 8);
         return context.getImageData(4, 4, 1, 1).data[0]; }"""
     )
-    return round(grey / STEP)
+    return round(float(grey) / STEP)
 
 
 def at_frame(tab: Page, number: int) -> None:
@@ -69,7 +68,7 @@ def at_frame(tab: Page, number: int) -> None:
 
 
 @pytest.fixture
-def paused(ada: User, tab: Page) -> Iterator[Page]:
+def paused(ada: User, tab: Page) -> Page:
     """The page of a finished video, at its first frame."""
     job = finished(ada, prompt="Push in, slowly", seed=42)
     sign_in(tab)

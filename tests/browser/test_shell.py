@@ -103,7 +103,7 @@ def test_a_focused_field_is_not_hidden_and_its_outline_is_seen(
 ) -> None:
     enter(context, site, ada)
     for scheme in ("light", "dark"):
-        tab.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        tab.emulate_media(color_scheme=scheme)
         tab.goto("/settings/preferences")
         for _number in range(10):
             tab.keyboard.press("Tab")

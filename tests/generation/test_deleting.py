@@ -123,7 +123,7 @@ def test_of_a_purge_and_a_restore_at_the_same_moment_one_wins() -> None:
         job = finished(ada)
         delete_job(job=job)
         factories.end_grace()
-        together, restored = Barrier(2), []
+        together, restored = Barrier(2), list[object]()
 
         def restore(job: VideoJob = job, together: Barrier = together, restored: list[object] = restored) -> None:
             together.wait()
@@ -170,10 +170,10 @@ class TestPages:
     def test_scripts_are_told_whether_it_was_in_time(self, page: Client, person: User) -> None:
         job = finished(person)
         delete_job(job=job)
-        asked = {"headers": {"Accept": "application/json"}}
+        asked = {"Accept": "application/json"}
 
-        assert page.post("/jobs/restore", {"ids": [str(job.pk), "nonsense"]}, **asked).status_code == 204
-        answer = page.post("/jobs/restore", {"ids": "nonsense"}, **asked)
+        assert page.post("/jobs/restore", {"ids": [str(job.pk), "nonsense"]}, headers=asked).status_code == 204
+        answer = page.post("/jobs/restore", {"ids": "nonsense"}, headers=asked)
         assert (answer.status_code, answer.json()["error"]["code"]) == (409, "too_late")
 
     def test_a_message_says_when_it_was_too_late(self, page: Client, person: User) -> None:

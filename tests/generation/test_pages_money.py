@@ -310,7 +310,7 @@ class TestBill:
         words = shown(page, f"/jobs/{job.pk}")
         assert "Cost $0.40 Paid for fal.ai's price, one call Expected 40 s, $0.40" in words
         assert "Why this model The soonest of 3: in about 40 s." in words
-        assert "Share" not in words
+        assert "of boot, download, idle time" not in words
 
     def test_a_waiting_video_says_what_is_set_aside(self, page: Client, person: User, settings: Settings) -> None:
         job = factories.job(

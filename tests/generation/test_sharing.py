@@ -1,5 +1,6 @@
 """Links at which other people see a video: who sees what, until when, and that a dead link tells nothing."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -115,11 +116,16 @@ class TestWhenItEnds:
     def test_every_way_to_end_looks_the_same(self, visitor: Client, job: VideoJob) -> None:
         link = share(owner=job.owner, job=job)
         never_there = visitor.get("/s/nonsense")
-        ends = [
+
+        def revoked() -> None:
+            User.objects.update(is_active=True)
+            revoke(link=link)
+
+        ends: list[Callable[[], object]] = [
             lambda: VideoJob.objects.update(hidden_at=timezone.now()),
             lambda: VideoJob.objects.update(hidden_at=None, deleted_at=timezone.now()),
             lambda: VideoJob.objects.update(deleted_at=None) and User.objects.update(is_active=False),
-            lambda: User.objects.update(is_active=True) and revoke(link=link),
+            revoked,
         ]
         assert seen(visitor, link) == 200
         for end in ends:
