@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import _bench
 from playwright.sync_api import Page, expect, sync_playwright
@@ -19,6 +20,7 @@ PICTURE = _bench.ROOT / "generation" / "static" / "generation" / "example.jpg"
 PASSWORD = "a-password-for-one-tour"  # noqa: S105 (of a throw-away database)
 CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or sys.exit("Chromium is needed.")
 UP_WITHIN_S = 120
+PROMPTS = ["The camera pushes in slowly", "Slow orbit to the left, handheld", "Tilt up, fast"]
 
 
 def tour(page: Page, site: str) -> None:
@@ -29,7 +31,7 @@ def tour(page: Page, site: str) -> None:
     page.locator("input[type=file]").set_input_files(PICTURE)
     page.get_by_label("What should happen?").fill("The camera pushes in slowly over the lake at sunset")
     page.get_by_role("checkbox").last.check()
-    page.wait_for_load_state("networkidle")
+    expect(page.locator("#estimate")).to_contain_text("to make")
     shoot(page, "create")
     # The GPU has to be rented first, and every model says its price.
     page.get_by_text("In the cloud, paid per video").click()
@@ -44,7 +46,11 @@ def tour(page: Page, site: str) -> None:
     page.wait_for_timeout(1_500)
     shoot(page, "result")
     # The pretend machine is still there: it is given back a minute after its last video.
+    made = [finished(page, {"prompt": prompt}) for prompt in PROMPTS]
+    frame = ask(page, f"/api/jobs/{made[0]}/frame", {})["id"]
+    going_on = finished(page, {"prompt": "The camera pans to the right", "image_id": frame, "continues": made[0]})
     pages = {"fleet": "/staff/fleet", "library": "/library", "gpu": "/staff/gpu"}
+    pages |= {"compare": f"/compare?ids={','.join(made)}", "storyline": f"/jobs/{going_on}/storyline"}
     pages |= {"spend": "/spend", "money": "/staff/spend", "admin": "/admin/generation/videojob/"}
     for name, path in pages.items():
         page.goto(f"{site}{path}")
@@ -56,9 +62,34 @@ def tour(page: Page, site: str) -> None:
     shoot(page, "phone")
 
 
+def ask(page: Page, path: str, body: dict[str, Any]) -> Any:
+    """A call of the API as the person who is signed in."""
+    token = next(cookie["value"] for cookie in page.context.cookies() if cookie["name"] == "csrftoken")
+    answer = page.request.post(f"{origin(page)}{path}", data=body, headers={"X-CSRFToken": token})
+    if not answer.ok:
+        raise RuntimeError(f"{path}: {answer.status} {answer.text()}")
+    return answer.json()
+
+
+def finished(page: Page, wish: dict[str, Any]) -> str:
+    """A motion preview of the same picture, when it is done; its id."""
+    image = page.request.get(f"{origin(page)}/api/images").json()["results"][-1]["id"]
+    job = ask(page, "/api/jobs", {"model": "motion-preview", "image_id": image} | wish)["id"]
+
+    def done() -> bool:
+        return bool(page.request.get(f"{origin(page)}/api/jobs/{job}").json()["status"] == "succeeded")
+
+    _bench.wait_until(done, seconds=120, what="a motion preview")
+    return str(job)
+
+
+def origin(page: Page) -> str:
+    return "/".join(page.url.split("/")[:3])
+
+
 def shoot(page: Page, name: str) -> None:
     page.evaluate("scrollTo(0, 0)")
-    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "result", "fleet"))
+    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "result", "fleet", "storyline"))
     _bench.console.print(f"{name}.png")
 
 
