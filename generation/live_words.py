@@ -72,3 +72,15 @@ FAILURES = (
     gettext_noop("The video has no frames."),
     gettext_noop("fal.ai rewrote the prompt."),
 )
+# What the catalogue says of its models, as it was seeded; an operator may write something else.
+CATALOGUE = (
+    gettext_noop("Wan 2.2 I2V A14B with LightX2V: real motion in 4 steps, on a GPU."),
+    gettext_noop("Moves the camera over the picture. It does not imagine motion; it needs no GPU."),
+    gettext_noop("Wan 2.2 A14B in the cloud: the model of the GPU row with all its steps, at once."),
+    gettext_noop("Wan 2.2 A14B distilled to a few steps, in the cloud: five seconds for one price."),
+    gettext_noop("Fluid motion and exact prompts, 720p, 5 or 10 seconds. It takes no seed."),
+    gettext_noop("Strong physics and faces, 768p or 512p, 6 or 10 seconds. It takes no seed."),
+    gettext_noop("ByteDance's fast model: 480p to 1080p, 2 to 12 seconds; paid by the pixels of all frames."),
+    gettext_noop("The newer Wan, 480p to 1080p, 5 or 10 seconds. It reads 800 characters of a prompt."),
+    gettext_noop("Lightricks' open model: any size and length, paid by the pixels of all frames."),
+)

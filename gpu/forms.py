@@ -55,14 +55,14 @@ class PolicyForm(ConfigForm):
         label=gettext_lazy("GPUs allowed"),
         pattern=_GPU,
         example='"RTX 4090"',
-        help_text="RTX 4090, RTX 5090. Empty: any.",
+        help_text=gettext_lazy("RTX 4090, RTX 5090. Empty: any."),
     )
     regions = WordsField(
         label=gettext_lazy("Regions allowed"),
         pattern=_COUNTRY,
         example='"DE"',
         upper=True,
-        help_text="Countries: US, DE. Empty: any.",
+        help_text=gettext_lazy("Countries: US, DE. Empty: any."),
     )
 
     class Meta:
@@ -76,7 +76,7 @@ class PolicyForm(ConfigForm):
             "min_reliability": gettext_lazy("Least reliability"),
             "min_download_mbps": gettext_lazy("Least download (Mbit/s)"),
             "min_cuda": gettext_lazy("Least CUDA version"),
-            "disk_gb": "Disk (GB)",
+            "disk_gb": gettext_lazy("Disk (GB)"),
             "max_price_usd_per_hour": gettext_lazy("Price at most ($ an hour)"),
             "daily_cap_usd": gettext_lazy("Cap a day ($)"),
             "monthly_cap_usd": gettext_lazy("Cap a month ($)"),
@@ -86,7 +86,7 @@ class PolicyForm(ConfigForm):
             "person_monthly_cap_usd": gettext_lazy("Cap a person and month ($)"),
             "min_credit_usd": gettext_lazy("Credit to keep ($)"),
             "idle_minutes": gettext_lazy("Idle time (minutes)"),
-            "lease_minutes": "Lease (minutes)",
+            "lease_minutes": gettext_lazy("Lease (minutes)"),
             "max_lifetime_minutes": gettext_lazy("Lifetime at most (minutes)"),
             "on_from": gettext_lazy("On from"),
             "off_at": gettext_lazy("Off at"),

@@ -8,6 +8,9 @@ from uuid import UUID
 
 from django.db.models import Prefetch
 from django.utils import timezone
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gpu.models import (
     INSTANCE_OVER,
@@ -158,13 +161,21 @@ def _view(instance: Instance, now: datetime) -> MachineView:
 
 def _boot_estimate(instance: Instance) -> tuple[float | None, str]:
     if instance.host and instance.host.boot_seconds:
-        return instance.host.boot_seconds, "this host"
+        return instance.host.boot_seconds, _("this host")
     guess = instance.offer.get("boot_estimate_s") if isinstance(instance.offer, dict) else None
-    return (float(guess), "its offer") if isinstance(guess, int | float) and guess > 0 else (None, "")
+    return (float(guess), _("its offer")) if isinstance(guess, int | float) and guess > 0 else (None, "")
 
 
 # What the way to ready looks like, whatever a machine calls its steps.
-_STAGES = ("Requested", "Rented", "Booting", "Downloading", "Starting", "Loading", "Ready")
+_STAGES = (
+    gettext_noop("Requested"),
+    gettext_noop("Rented"),
+    gettext_noop("Booting"),
+    gettext_noop("Downloading"),
+    gettext_noop("Starting"),
+    gettext_noop("Loading"),
+    gettext_noop("Ready"),
+)
 _PLACE_BY_STATE = {
     InstanceState.REQUESTED: 0,
     InstanceState.CREATING: 1,
@@ -227,9 +238,15 @@ def _download_words(instance: Instance) -> str:
     """ "14.2 of 26.2 GB at 210 MB/s"; the speed only while it counts."""
     if not instance.bytes_total:
         return ""
-    words = f"{instance.bytes_done / 1e9:.1f} of {instance.bytes_total / 1e9:.1f} GB"
+    numbers = {
+        "done": number_format(instance.bytes_done / 1e9, 1),
+        "total": number_format(instance.bytes_total / 1e9, 1),
+        "speed": round(instance.download_mbps / 8) if instance.download_mbps else 0,
+    }
     busy = instance.state == InstanceState.PROVISIONING and instance.bytes_done < instance.bytes_total
-    return f"{words} at {instance.download_mbps / 8:.0f} MB/s" if busy and instance.download_mbps else words
+    if busy and instance.download_mbps:
+        return _("%(done)s of %(total)s GB at %(speed)s MB/s") % numbers
+    return _("%(done)s of %(total)s GB") % numbers
 
 
 # --- money, alarms, the plot ------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def gpu_settings(request: UserRequest) -> HttpResponse:
         except DomainError as exc:
             put_beside(form, exc)
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("gpu_settings")
     return _page(request, form, PolicyForm(instance=row))
 

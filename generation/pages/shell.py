@@ -42,6 +42,7 @@ class _Texts(JavaScriptCatalog):
     """Only our own scripts' texts: the admin brings its own."""
 
     domain = "djangojs"
+    packages = ["ours"]
 
     def get_paths(self, packages: object) -> list[str]:
         del packages

@@ -7,6 +7,7 @@ from django.contrib.auth.decorators import login_required
 from django.core.paginator import Page, Paginator
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -34,7 +35,7 @@ def spend(request: UserRequest) -> HttpResponse:
         "month": month,
         "months": months_to_pick(books.account_of(request.user.pk), shown=month),
         "spent": spent,
-        "plot": plot.draw_days(month.days, [plot.Stack("Charged", "bar-person", spent.days)]),
+        "plot": plot.draw_days(month.days, [plot.Stack(_("Charged"), "bar-person", spent.days)]),
         "page": videos,
         "videos": money.videos_of(request.user, list(videos)),
         "promises": money.promises_of(request.user) if month.is_now else [],

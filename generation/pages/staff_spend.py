@@ -5,6 +5,7 @@ from typing import Any
 
 from django.http import Http404, HttpResponse, StreamingHttpResponse
 from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_safe
 
@@ -75,8 +76,8 @@ def _accuracy() -> list[accuracy.Accuracy]:
 
 
 def _plot(spent: money.SiteSpend) -> plot.DayPlot | None:
-    machine = plot.Stack("Machines", "bar-machine", {row.day: row.machine_usd for row in spent.days})
-    cloud = plot.Stack("Cloud", "bar-cloud", {row.day: row.cloud_usd for row in spent.days})
+    machine = plot.Stack(_("Machines"), "bar-machine", {row.day: row.machine_usd for row in spent.days})
+    cloud = plot.Stack(_("Cloud"), "bar-cloud", {row.day: row.cloud_usd for row in spent.days})
     return plot.draw_days(spent.month.days, [machine, cloud])
 
 

@@ -67,7 +67,7 @@ def webhook(request: UserRequest, pk: UUID) -> HttpResponse:
         except DomainError as exc:
             put_beside(form, exc)
         else:
-            messages.success(request, "Saved.")
+            messages.success(request, _("Saved."))
             return redirect("webhook", row.pk)
     return _page(request, row, form=form, status=422)
 

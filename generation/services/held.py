@@ -24,7 +24,7 @@ WORDS = {
     Phase.SENDING: gettext_noop("Sending the picture"),
     Phase.WAITING: gettext_noop("In line at the GPU"),
     Phase.LOADING: gettext_noop("Loading the model"),
-    Phase.RENDERING: "Rendering",
+    Phase.RENDERING: gettext_noop("Rendering"),
     Phase.FINISHING: gettext_noop("Finishing the video"),
 }
 

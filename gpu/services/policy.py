@@ -9,15 +9,16 @@ from django.contrib.auth.models import User
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gpu.models import GpuConfig
 from gpu.services import config
 
 # What staff may change, in the order in which it is shown.
 GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Renting", ("gpu_provider", "renting", "min_machines", "max_machines")),
+    (gettext_noop("Renting"), ("gpu_provider", "renting", "min_machines", "max_machines")),
     (
-        "Money",
+        gettext_noop("Money"),
         (
             "max_price_usd_per_hour",
             "daily_cap_usd",
@@ -30,7 +31,7 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
         ),
     ),
     (
-        "Machines",
+        gettext_noop("Machines"),
         (
             "gpu_names",
             "min_vram_gb",
@@ -42,9 +43,9 @@ GROUPS: tuple[tuple[str, tuple[str, ...]], ...] = (
             "disk_gb",
         ),
     ),
-    ("Time", ("idle_minutes", "lease_minutes", "max_lifetime_minutes")),
-    ("Schedule", ("on_from", "off_at")),
-    ("Software", ("template_hash", "image")),
+    (gettext_noop("Time"), ("idle_minutes", "lease_minutes", "max_lifetime_minutes")),
+    (gettext_noop("Schedule"), ("on_from", "off_at")),
+    (gettext_noop("Software"), ("template_hash", "image")),
 )
 FIELDS = tuple(name for _title, names in GROUPS for name in names)
 MIN_DISK_GB = 40

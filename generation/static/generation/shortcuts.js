@@ -1,5 +1,5 @@
 // Keys that do something, and the sheet (?) that lists them. A page registers its own:
-//   shortcut("j", gettext("Next video"), next, { where: gettext("Library"), when: () => !!$("#results") });
+//   shortcut("j", words, next, { where: title, when: () => !!$("#results") });
 // Keys are written as "q", "g c" (one after the other), "J" (with Shift), "ArrowLeft", "Mod+Enter" (Ctrl, or Cmd on a Mac).
 import { $, announce, gettext, onNew } from "./core.js";
 
