@@ -36,7 +36,7 @@ class Images(FormOrJsonView):
             return [describe.image(row, request) for row in rows]
 
         wanted = checked(PageFilter, request.query_params)
-        rows = SourceImage.objects.filter(owner=request.user)
+        rows = SourceImage.objects.filter(owner=request.user, hidden_at=None)
         return page(rows, request, limit=wanted["limit"], describe=answers)
 
     @extend_schema(
@@ -77,4 +77,4 @@ class Image(APIView):
 
 
 def _own(request: UserRequest, pk: UUID) -> SourceImage:
-    return get_object_or_404(SourceImage, owner=request.user, pk=pk)
+    return get_object_or_404(SourceImage, owner=request.user, hidden_at=None, pk=pk)

@@ -22,6 +22,7 @@ from generation import clip_queries, queries
 from generation.models import Clip, Status, VideoJob
 from generation.pages import clip_words
 from generation.pages.films import Film, clip_film
+from generation.pages.hidden import hidden_answer
 from generation.pages.http import UserRequest, ask, confirmed
 from generation.services import clips
 from generation.services.clip_options import OPTIONS, ending
@@ -175,7 +176,9 @@ def media(request: UserRequest, pk: UUID, kind: str) -> HttpResponse:
     """The file or its poster: after the look at whose it is, a short-lived link."""
     clip = _own(request, pk)
     key = {"file": clip.key, "poster": clip.poster_key}.get(kind)
-    if not key or clip.hidden_at:
+    if clip.hidden_at is not None:
+        return hidden_answer(request)
+    if not key:
         raise Http404
     name = _download_name(clip) if "download" in request.GET else ""
     return HttpResponseRedirect(link(key, download_name=name))

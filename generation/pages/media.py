@@ -53,5 +53,7 @@ def picture(request: UserRequest, pk: UUID, kind: str) -> HttpResponse:
     image = get_object_or_404(SourceImage, owner=request.user, pk=pk)
     if kind not in ("full", "thumbnail"):
         raise Http404
+    if image.hidden_at is not None:
+        return hidden_answer(request)
     key = image.thumbnail_key if kind == "thumbnail" and image.thumbnail_key else image.key
     return HttpResponseRedirect(link(key))

@@ -11,7 +11,10 @@ from generation.services.smoothing import interpolation_offered
 
 def check_extras(*, owner: User, model: VideoModel, request: JobRequest) -> None:
     """Refuse what is somebody else's, and what no server can do now. Raises BadSetting with the field."""
-    if request.end_image is not None and request.end_image.owner_id != owner.pk:
+    if request.image is not None and request.image.hidden_at is not None:
+        raise BadSetting(_("There is no such picture."), field="image")
+    end = request.end_image
+    if end is not None and (end.owner_id != owner.pk or end.hidden_at is not None):
         raise BadSetting(_("There is no such picture."), field="end_image")
     if request.interpolate > 1 and not interpolation_offered(model):
         raise BadSetting(_("No GPU server can put frames in between now."), field="interpolate")
@@ -20,7 +23,8 @@ def check_extras(*, owner: User, model: VideoModel, request: JobRequest) -> None
 
 
 def _check_continues(owner: User, job: VideoJob, frame: int | None) -> None:
-    if job.owner_id != owner.pk or job.status != Status.SUCCEEDED or job.deleted_at is not None:
+    gone = job.deleted_at is not None or job.hidden_at is not None
+    if job.owner_id != owner.pk or job.status != Status.SUCCEEDED or gone:
         raise BadSetting(_("Only a finished video of yours can be continued."), field="continues")
     frames = frames_of(job)
     if frame is not None and not 0 <= frame < frames:

@@ -2,18 +2,23 @@
 
 from django.utils.translation import gettext as _
 
-from generation.errors import BadSetting
+from generation.errors import BadSetting, NoVideo
 from generation.models import VideoJob
 from generation.services.asking import JobRequest
 
 
 def request_of(job: VideoJob) -> JobRequest:
-    """Everything that was asked for `job`, with the seed really used. Raises BadSetting when its picture is gone."""
+    """Everything that was asked for `job`, with the seed really used.
+
+    Raises BadSetting when its picture is gone, NoVideo when it is hidden.
+    """
+    if job.hidden_at is not None:
+        raise NoVideo(_("Somebody reported this video. Nobody can see it, you neither, until we have looked at it."))
     image_url = job.image_url if job.image is None else ""
     if job.image is None and not image_url:
         raise BadSetting(_("The picture of this job was deleted. Start again with a picture."), field="image")
     # What it continues may be deleted by now; the picture that was taken from it is still there.
-    goes_on = job.continues is not None and job.continues.deleted_at is None
+    goes_on = job.continues is not None and job.continues.deleted_at is None and job.continues.hidden_at is None
     return JobRequest(
         prompt=job.prompt,
         model=job.model.slug,

@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from generation.errors import ReportRefused
-from generation.models import Clip, Fingerprint, Notice, Report, ShareLink, SourceImage, VideoJob
+from generation.models import Blocked, Clip, ClipPart, Fingerprint, Notice, Report, ShareLink, SourceImage, VideoJob
 from generation.services import audit, fingerprints, notify
 from generation.services.verdicts import Decision, Verdict
 from gpu.services.alarms import staff_addresses
@@ -96,12 +96,16 @@ def _uuid(text: str) -> UUID | None:
 
 
 def copies_of(report: Report) -> tuple[list[VideoJob], list[Clip]]:
-    """What was reported and every file of ours that is the same, byte for byte or frame for frame."""
+    """What was reported, every file of ours that is the same (byte for byte or frame for frame), and clips of those.
+
+    Whoever owns them, and also clips that are still to be made.
+    """
     jobs = {report.job_id} if report.job_id else set()
     clips = {report.clip_id} if report.clip_id else set()
     for row in fingerprints.identical(job=report.job, clip=report.clip, sha256=report.file_sha256):
         jobs |= {row.job_id} if row.job_id else set()
         clips |= {row.clip_id} if row.clip_id else set()
+    clips |= set(ClipPart.objects.filter(job__in=jobs).values_list("clip", flat=True))
     return list(VideoJob.objects.filter(pk__in=jobs)), list(Clip.objects.filter(pk__in=clips))
 
 
@@ -117,6 +121,7 @@ def hide(report: Report) -> None:
         if Clip.objects.filter(pk=clip.pk, hidden_at=None).update(hidden_at=now):
             audit.note("hidden", f"clip:{clip.pk}", report=str(report.pk))
             tell_owner(clip.owner, Notice.Kind.HIDDEN, report, clip=clip)
+    SourceImage.objects.filter(from_job__in=jobs, hidden_at=None).update(hidden_at=now)
 
 
 def show_again(report: Report) -> None:
@@ -127,6 +132,7 @@ def show_again(report: Report) -> None:
     for job in jobs:
         mine = VideoJob.objects.filter(pk=job.pk, deleted_at=None).exclude(hidden_at=None)
         if all(job not in held for held, _clips in still) and mine.update(hidden_at=None, updated_at=timezone.now()):
+            _show_frames_of(job)
             audit.note("shown_again", f"job:{job.pk}", report=str(report.pk))
             tell_owner(job.owner, Notice.Kind.SHOWN, report, job=job)
     for clip in clips:
@@ -134,6 +140,11 @@ def show_again(report: Report) -> None:
         if all(clip not in held for _jobs, held in still) and own.update(hidden_at=None):
             audit.note("shown_again", f"clip:{clip.pk}", report=str(report.pk))
             tell_owner(clip.owner, Notice.Kind.SHOWN, report, clip=clip)
+
+
+def _show_frames_of(job: VideoJob) -> None:
+    taken_down = Blocked.objects.values("sha256")
+    SourceImage.objects.filter(from_job=job).exclude(sha256__in=taken_down).update(hidden_at=None)
 
 
 def tell_owner(

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 from django_q.models import Success
 
 from generation.models import TERMINAL, Attempt, IdempotencyKey, Status, VideoJob
-from generation.services import clip_sweeping, deleting, erasing, jobs, outputs, queueing, settling, shares
+from generation.services import clip_sweeping, deleting, erasing, jobs, outputs, queueing, settling, shares, takedown
 from i2v_site import queue
 
 TASK_ROWS_DAYS = 2
@@ -28,6 +28,7 @@ def sweep() -> None:
     _end_old(timezone.now() - timedelta(hours=settings.QUEUE_DEADLINE_HOURS))
     settling.close_leftovers()
     shares.book_shares()
+    takedown.delete_blocked_pictures()
     erasing.ring_open()
 
 

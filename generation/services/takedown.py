@@ -1,11 +1,12 @@
 """What staff decide about a report: taken down with every identical copy, or shown again."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import timedelta
 from functools import partial
 
 from django.contrib.auth.models import User
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,8 +24,9 @@ _PICTURE_TOO = (Report.Kind.INTIMATE, Report.Kind.PERSON, Report.Kind.ILLEGAL)
 
 
 def take_down(*, report: Report, actor: User, note: str) -> int:
-    """Delete what was reported and its identical copies, whoever owns them, and refuse them from now on; how many.
+    """Delete what was reported, its identical copies and clips of them, whoever owns them, and refuse them from now on.
 
+    How many there were. What is deleted after the decision is gone on with by the sweep when this process dies.
     Raises AlreadyDecided, NoteMissing.
     """
     found_jobs, found_clips = reports.copies_of(report)
@@ -36,9 +38,10 @@ def take_down(*, report: Report, actor: User, note: str) -> int:
             _remove_job(job, report, actor)
         for clip in found_clips:
             _remove_clip(clip, report, actor)
+        for picture in pictures:
+            _hide_picture(picture, report, actor)
     crashpoint("takedown.decided")
-    for picture in pictures:
-        _remove_picture(picture, report, actor)
+    delete_blocked_pictures()
     return len(found_jobs) + len(found_clips)
 
 
@@ -94,19 +97,30 @@ def _remove_clip(clip: Clip, report: Report, actor: User) -> None:
     transaction.on_commit(partial(delete_keys, [key for key in (clip.key, clip.poster_key) if key]))
 
 
-def _pictures(report: Report, found_jobs: Iterable[VideoJob]) -> list[SourceImage]:
-    if report.kind not in _PICTURE_TOO:
-        return []
-    digests = SourceImage.objects.filter(jobs__in=list(found_jobs)).values("sha256")
+def _pictures(report: Report, found_jobs: Sequence[VideoJob]) -> list[SourceImage]:
+    """Frames taken from what is taken down, and for some reports what it was made of; also where others hold them."""
+    wanted = Q(from_job__in=found_jobs)
+    if report.kind in _PICTURE_TOO:
+        wanted |= Q(jobs__in=found_jobs) | Q(jobs_that_end_with_it__in=found_jobs)
+    digests = set(SourceImage.objects.filter(wanted).values_list("sha256", flat=True))
     return list(SourceImage.objects.filter(sha256__in=digests))
 
 
-def _remove_picture(picture: SourceImage, report: Report, actor: User) -> None:
-    """The picture itself, also where other people hold it; what is being made of it is cancelled."""
-    for job in VideoJob.objects.unfinished().filter(image=picture):
-        jobs.cancel_job(job=job)
-    try:
-        intake.delete_picture(image=picture)
-    except PictureInUse:  # asked for again in this moment: hidden, and the digest is blocked
-        SourceImage.objects.filter(pk=picture.pk).update(hidden_at=timezone.now())
+def _hide_picture(picture: SourceImage, report: Report, actor: User) -> None:
+    SourceImage.objects.filter(pk=picture.pk, hidden_at=None).update(hidden_at=timezone.now())
     audit.note("taken_down", f"picture:{picture.pk}", actor=actor.get_username(), report=str(report.pk))
+
+
+def delete_blocked_pictures() -> None:
+    """Delete every picture that was taken down, and cancel what is being made of it. Safe to run twice, at once, late.
+
+    The blocked digests say which: nobody can give such a picture again, so a row of one is a rest of a takedown.
+    """
+    for picture in SourceImage.objects.filter(sha256__in=Blocked.objects.values("sha256")):
+        users = VideoJob.objects.unfinished().filter(Q(image=picture) | Q(end_image=picture))
+        for pk in users.values_list("pk", flat=True):
+            settling.end(VideoJob.objects.unfinished().filter(pk=pk), jobs.cancelled())
+        try:
+            intake.delete_picture(image=picture)
+        except PictureInUse:  # asked for again in this moment: the next sweep
+            SourceImage.objects.filter(pk=picture.pk, hidden_at=None).update(hidden_at=timezone.now())
