@@ -16,6 +16,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST
 
 from generation import queries
+from generation.clip_queries import clips_of
 from generation.models import Clip, ShareLink, VideoJob
 from generation.pages.http import UserRequest, ask, confirmed
 from generation.services.sharing import links_of, revoke, share
@@ -68,7 +69,7 @@ def create(request: UserRequest, pk: UUID) -> HttpResponse:
         return redirect(back)
     clip = None
     if form.cleaned_data["clip"]:
-        clip = get_object_or_404(Clip, pk=form.cleaned_data["clip"], owner=request.user, parts__job=job)
+        clip = get_object_or_404(clips_of(job), pk=form.cleaned_data["clip"])
     chosen = {name: form.cleaned_data[name] for name in ("audience", "shows_prompt", "allows_download")}
     what = {"clip": clip} if clip else {"job": job}
     try:
@@ -110,10 +111,9 @@ def share_context(request: UserRequest, job: VideoJob) -> dict[str, Any]:
         }
         for link in links
     ]
-    clips = Clip.objects.filter(parts__job=job, owner=request.user, state=Clip.State.DONE, deleted_at=None)
     return {
         "shares": rows,
-        "share_clips": clips.filter(hidden_at=None).distinct(),
+        "share_clips": clips_of(job).filter(state=Clip.State.DONE, hidden_at=None),
         "audiences": ShareLink.Audience.choices,
         "expiries": EXPIRIES,
     }

@@ -208,6 +208,14 @@ class TestOwnPage:
         assert ends is not None
         assert (ends.date(), ends.hour) == (day, 23)
 
+    def test_a_clip_that_holds_the_video_twice_is_shared_once(self, page: Client, job: VideoJob) -> None:
+        clip = clip_of(job, kind=Clip.Kind.JOIN)
+        ClipPart.objects.create(clip=clip, job=job, position=1)
+        chosen = {"clip": str(clip.pk), "audience": "anyone", "expires": "never"}
+        assert page.post(f"/jobs/{job.pk}/shares", chosen).status_code == 302
+        assert ShareLink.objects.get().clip == clip
+        assert page.get(f"/jobs/{job.pk}").content.decode().count(f'value="{clip.pk}"') == 1
+
     @pytest.mark.parametrize(
         "values", [{"audience": "all"}, {"expires": "date"}, {"expires": "date", "date": "2020-01-01"}, {"clip": "x"}]
     )
