@@ -197,6 +197,9 @@ def retry_failed(*, batch: Batch) -> list[VideoJob]:
 
     Raises what `submit_job` raises.
     """
-    failed = VideoJob.objects.visible().filter(batch=batch, status=Status.FAILED).exclude(variants__batch=batch)
+    rows = VideoJob.objects.visible().filter(batch=batch, status=Status.FAILED).exclude(variants__batch=batch)
+    failed = list(rows.select_related("owner", "model", "image", "end_image", "batch"))
+    for prompt in {job.prompt for job in failed}:
+        checks.check_prompt(person=batch.owner, prompt=prompt)  # outside: what it notes must not be taken back
     with transaction.atomic():
-        return [retry_job(job=job) for job in failed.select_related("owner", "model", "image", "end_image", "batch")]
+        return [retry_job(job=job) for job in failed]

@@ -195,6 +195,7 @@ def retry_job(*, job: VideoJob, new_seed: bool = False) -> VideoJob:
     request = request_of(job)
     if new_seed:
         request = replace(request, seed=-1)
+    checks.check_prompt(person=job.owner, prompt=request.prompt)  # outside: what it notes must not be taken back
     with transaction.atomic():
         again = submit_job(owner=job.owner, request=request, parent=job)
         if again.batch_id and again.reserved_usd:

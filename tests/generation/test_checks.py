@@ -14,7 +14,7 @@ from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from generation.errors import OutputBlocked, PictureRefused, PromptBlocked
-from generation.models import AuditEntry, Blocked, IdempotencyKey, Report, SourceImage, Status, VideoJob
+from generation.models import AuditEntry, Batch, Blocked, IdempotencyKey, Report, SourceImage, Status, VideoJob
 from generation.services import batches, checks, content_rules
 from generation.services.asking import JobRequest
 from generation.services.checks import trouble
@@ -162,6 +162,32 @@ def test_one_blocked_prompt_blocks_its_whole_batch(person: User) -> None:
         batches.submit_batch(owner=person, requests=wishes)
 
     assert (VideoJob.objects.count(), AuditEntry.objects.count()) == (0, 1)
+
+
+def ended(person: User, **values: Any) -> VideoJob:
+    why = {"status": Status.FAILED, "error_code": "x", "error_message": "It broke."}
+    return factories.job(person, **why | values)
+
+
+def test_a_prompt_that_is_blocked_by_now_is_not_made_again_and_the_audit_says_so(
+    api: APIClient, person: User, using: Callable[..., None]
+) -> None:
+    job = ended(person)
+    using("blocks")
+    answer = api.post(f"/api/jobs/{job.pk}/retry", {}, format="json")
+
+    assert (answer.status_code, answer.json()["error"]["code"]) == (422, "prompt_blocked")
+    assert (VideoJob.objects.count(), AuditEntry.objects.get().action) == (1, "prompt_blocked")
+
+
+def test_of_a_batch_nothing_is_made_again_when_one_prompt_is_blocked_by_now(person: User) -> None:
+    batch = Batch.objects.create(owner=person)
+    for prompt in ("zoom in", "a naked child"):
+        ended(person, batch=batch, prompt=prompt)
+    with pytest.raises(PromptBlocked):
+        batches.retry_failed(batch=batch)
+
+    assert (VideoJob.objects.count(), AuditEntry.objects.get().action) == (2, "prompt_blocked")
 
 
 def test_a_prompt_to_be_reviewed_is_made_and_staff_are_asked(api: APIClient, person: User) -> None:
