@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from django.conf import settings
 from django.contrib.auth.models import User
-from django.db.models import Count
+from django.db.models import Count, Q
 from django.utils.translation import gettext_noop
 
 from generation.models import Provider, Status, VideoJob, VideoModel
@@ -167,8 +167,9 @@ def estimate_job(*, owner: User, request: Any) -> Estimate:
 
 
 def unfinished() -> dict[str, int]:
-    """Videos that wait or are rendered, by provider."""
-    rows = VideoJob.objects.filter(status__in=(Status.QUEUED, Status.RENDERING))
+    """Videos that wait to be made or are rendered, by provider; nobody waits behind a queue that is paused."""
+    waiting = Q(status=Status.QUEUED, cancel_at=None, owner__preferences__queue_paused_at=None)
+    rows = VideoJob.objects.filter(Q(status=Status.RENDERING) | waiting)
     return dict(rows.values_list("model__provider").annotate(Count("pk")).order_by())
 
 

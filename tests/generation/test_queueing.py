@@ -15,7 +15,7 @@ from hypothesis.extra.django import TestCase
 from generation import queries
 from generation.errors import AlreadyOver, NotWaiting
 from generation.models import Preferences, Status, VideoJob
-from generation.services import claims, queueing, sweeping
+from generation.services import claims, estimate, queueing, sweeping
 from generation.services.claims import Room
 from tests import factories
 
@@ -249,6 +249,17 @@ def test_what_renders_goes_on_in_a_paused_queue(person: User) -> None:
     VideoJob.objects.filter(pk=job.pk).update(lease_until=timezone.now() - timedelta(seconds=1))
 
     assert taken() == [job]
+
+
+def test_nobody_waits_behind_a_paused_queue_or_a_video_that_is_being_cancelled(person: User, stranger: User) -> None:
+    queueing.pause(owner=stranger)
+    factories.job(stranger)
+    factories.job(person, cancel_at=timezone.now())
+    assert estimate.unfinished() == {}
+
+    factories.job(person)
+    factories.job(stranger, status=Status.RENDERING)
+    assert estimate.unfinished() == {"preview": 2}
 
 
 def test_nobody_rents_a_machine_for_a_paused_queue_or_a_video_that_is_being_cancelled(
