@@ -7,7 +7,7 @@ from rest_framework import serializers
 
 from generation.api.answers import Page
 from generation.api.fields import IdField, SwitchField, TextField, WholeNumberField
-from generation.api.serializers import VideoSettings, rule_field
+from generation.api.serializers import VideoSettings, rights_field, rule_field
 from generation.models import Status
 from generation.services.batches import MAX_BATCH, MAX_VARIATIONS, NAME_CHARS, USUAL_VARIATIONS
 from i2v_site.serializers import StrictSerializer
@@ -29,6 +29,7 @@ class BatchRequest(VideoSettings):
     )
     name = TextField(required=False, allow_blank=True, max_length=NAME_CHARS, help_text="Left out: the first prompt.")
     visible_label = SwitchField(required=False, allow_null=True)
+    rights_confirmed = rights_field()
     rule = rule_field()
     family = serializers.SlugField(required=False, allow_null=True, max_length=50)
 

@@ -103,6 +103,15 @@ def rule_field() -> serializers.ChoiceField:
     )
 
 
+def rights_field() -> SwitchField:
+    return SwitchField(
+        required=False,
+        default=False,
+        help_text="True: you confirm that you have the rights to use the picture and that the people in it agree to "
+        "the video. Version and time of this statement are kept with the job and its pictures. Left out: nothing is.",
+    )
+
+
 class VideoRequest(VideoSettings):
     """One picture (`image_id`, `image` or `image_url`), a prompt, and settings."""
 
@@ -131,6 +140,7 @@ class VideoRequest(VideoSettings):
         help_text="Draw a label into the video that says what made it. Left out: as in your preferences. The operator "
         "may have settled it for everybody.",
     )
+    rights_confirmed = rights_field()
     picture_is_needed = True
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:

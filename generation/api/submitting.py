@@ -21,6 +21,7 @@ from generation.models import SourceImage, VideoJob
 from generation.services import checks, labels, rules
 from generation.services.intake import store_data_url, store_picture
 from generation.services.jobs import JobRequest
+from generation.services.rights import RIGHTS_VERSION
 from generation.services.trying import picture_shape, try_out
 from generation.services.weighing import weigh
 
@@ -112,6 +113,8 @@ def wish_of(request: UserRequest, values: dict[str, Any], *, keep: bool = True) 
     """Checked values as a wish; a picture in the body is stored, or only looked at. Raises PictureRefused."""
     rule, family = values.pop("rule", None), values.pop("family", None)
     values.pop("dry_run", None)
+    if values.pop("rights_confirmed", False):
+        values["rights_version"] = RIGHTS_VERSION
     take_rows(request, values)
     if values.get("visible_label") is None:
         values["visible_label"] = labels.usual_for(request.user)
@@ -147,7 +150,7 @@ def take_rows(request: UserRequest, values: dict[str, Any]) -> None:
 
 def own_picture(request: UserRequest, image_id: Any, *, field: str = "image_id") -> SourceImage:
     try:
-        return SourceImage.objects.get(owner=request.user, pk=image_id)
+        return SourceImage.objects.get(owner=request.user, hidden_at=None, pk=image_id)
     except SourceImage.DoesNotExist as exc:
         raise UnknownPicture(_("There is no such picture. GET /api/images lists yours."), field=field) from exc
 

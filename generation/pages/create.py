@@ -16,7 +16,7 @@ from django.views.decorators.http import require_GET, require_http_methods, requ
 
 from generation import queries
 from generation.models import SourceImage
-from generation.pages import choosing, forms, moves
+from generation.pages import choosing, moves
 from generation.pages.forms import NameForm
 from generation.pages.http import UserRequest, put_beside
 from generation.pages.pictures import frame_of, given_pictures, named_pictures, stored_uploads
@@ -25,6 +25,7 @@ from generation.pages.starting import changed, shown_again, starting_point
 from generation.pages.video_forms import SettingsForm, VideoForm, WishForm
 from generation.services import batches, prompt_help
 from generation.services.presets import create_preset
+from generation.services.rights import RIGHTS_TEXT
 from generation.services.rules import submit_by_rule
 from i2v_site.errors import DomainError
 
@@ -196,7 +197,7 @@ def _page(request: UserRequest, form: VideoForm, images: list[SourceImage], *, s
         "moves": moves.groups(),
         "hints": _hints(request, str(form["prompt"].value() or ""), str(form["negative_prompt"].value() or "")),
         "fresh": request.method != "POST" and not request.GET,
-        "rights_text": forms.RIGHTS_TEXT,
+        "rights_text": RIGHTS_TEXT,
         "prompt_max": settings.PROMPT_MAX_CHARS,
         "picture_max_bytes": settings.PICTURE_MAX_BYTES,
         "most_videos": batches.MAX_BATCH,

@@ -5,14 +5,9 @@ from typing import Any
 from django import forms
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
-from django.utils.translation import gettext_lazy
 
 from generation.api.fields import text_problem
 from generation.models import ApiToken, VideoJob
-
-# The wording that people agree to. Change the version with the words: a job keeps the one it was made under.
-RIGHTS_VERSION = "2026-11"
-RIGHTS_TEXT = gettext_lazy("I have the rights to use this picture, and the people in it agree to this video.")
 
 # The job's columns by the names that the API and the form use for them.
 SETTINGS = {

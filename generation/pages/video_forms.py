@@ -13,12 +13,13 @@ from django.utils.translation import gettext_lazy
 
 from generation import queries
 from generation.models import SourceImage, VideoJob, VideoModel
-from generation.pages.forms import RIGHTS_VERSION, SETTINGS, TextField
+from generation.pages.forms import SETTINGS, TextField
 from generation.services import labels
 from generation.services.batches import MAX_BATCH, MAX_VARIATIONS, expanded
 from generation.services.jobs import MAX_SEED, JobRequest
 from generation.services.lengths import frames_of
 from generation.services.picture_urls import check_image_url
+from generation.services.rights import RIGHTS_VERSION
 from i2v_site.errors import DomainError
 
 _MAX_INT = 2**31 - 1

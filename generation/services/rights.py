@@ -1,8 +1,13 @@
 """The rights statement, kept with each picture besides the job that it was confirmed for."""
 
 from django.db.models import Q
+from django.utils.translation import gettext_lazy
 
 from generation.models import SourceImage, VideoJob
+
+# The wording that people agree to. Change the version with the words: a job keeps the one it was made under.
+RIGHTS_VERSION = "2026-11"
+RIGHTS_TEXT = gettext_lazy("I have the rights to use this picture, and the people in it agree to this video.")
 
 
 def note_on_pictures(job: VideoJob) -> None:

@@ -181,3 +181,33 @@ def test_a_picture_used_without_a_statement_has_none(person: User) -> None:
 
     picture.refresh_from_db()
     assert (picture.rights_version, picture.rights_confirmed_at) == ("", None)
+
+
+@pytest.mark.parametrize(("said", "version"), [({"rights_confirmed": True}, rights.RIGHTS_VERSION), ({}, "")])
+@pytest.mark.parametrize("path", ["jobs", "swarmui/generate-video", "batches"])
+def test_a_program_may_confirm_the_statement_and_else_nothing_is_kept(
+    api: APIClient, person: User, path: str, said: dict[str, bool], version: str
+) -> None:
+    picture, words = factories.source_image(person), "zoom in"
+    one = {"image_id": str(picture.pk), "prompt": words}
+    body = {"image_ids": [str(picture.pk)], "prompts": [words]} if path == "batches" else one
+    answer = api.post(f"/api/{path}", body | {"model": "motion-preview"} | said, format="json")
+    assert answer.status_code in (201, 202), answer.content
+
+    job = VideoJob.objects.get()
+    picture.refresh_from_db()
+    assert (job.rights_version, picture.rights_version) == (version, version)
+    assert (job.rights_confirmed_at, job.rights_confirmed_at is not None) == (
+        picture.rights_confirmed_at,
+        bool(version),
+    )
+
+
+def test_what_a_program_thinks_of_only_is_confirmed_nowhere(api: APIClient, person: User) -> None:
+    picture = factories.source_image(person)
+    wish = {"image_id": str(picture.pk), "prompt": "in", "rights_confirmed": True}
+    for path, more in (("jobs", {"dry_run": True}), ("estimate", {})):
+        assert api.post(f"/api/{path}", wish | more, format="json").status_code == 200
+
+    picture.refresh_from_db()
+    assert picture.rights_version == ""
