@@ -1,8 +1,10 @@
 """Which models can be given the picture to end with, and how fal.ai's endpoints call it.
 
-SwarmUI gives Wan 2.2 14B its `videoendimage` with ComfyUI's node for a first and a last frame. fal.ai's pages
-(fal.ai/models/<endpoint>/llms.txt) name `end_image_url` for the endpoints below, read on 2026-11-23. Kling 2.5 Turbo
-Standard (only Pro has one), Seedance Pro Fast and the Wan 2.5 preview name none.
+SwarmUI gives Wan 2.2 14B its `videoendimage` with ComfyUI's node for a first and a last frame. `end_image_url` is the
+field of all fal.ai endpoints below; where that is known from differs: Hailuo 02 and LTX-2 from fal.ai's own pages, read
+on 2026-11-23; Wan 2.2 Turbo from third-party code that calls it; the plain Wan 2.2 endpoint is NOT confirmed, it is
+taken to be like its Turbo. Kling 2.5 Turbo Standard (only Pro has one), Seedance Pro Fast and the Wan 2.5 preview name
+none.
 """
 
 from django.db import migrations
