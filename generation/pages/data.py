@@ -42,7 +42,7 @@ def export(request: UserRequest) -> StreamingHttpResponse:
 def erase(request: UserRequest) -> HttpResponse:
     try:
         _confirm(request)
-        close_account(person=request.user, actor=request.user.get_username())
+        close_account(person=request.user, actor=f"person:{request.user.pk}")  # the entry outlives the name
     except DomainError as exc:
         return _page(request, status=exc.status, error=exc.message)
     logout(request)

@@ -26,6 +26,7 @@ from generation.errors import LastOfStaff
 from generation.models import (
     ApiToken,
     Attempt,
+    AuditEntry,
     Batch,
     Clip,
     Erasure,
@@ -221,6 +222,7 @@ def test_the_page_erases_only_with_the_password_and_the_typed_name(full: User, c
 
     answer = client.post("/settings/data/erase", {"name": "ada", "password": "correct horse"})
     assert (answer.status_code, Erasure.objects.get().person) == (200, full)
+    assert AuditEntry.objects.get().actor == f"person:{full.pk}"  # no name, which would outlive the account
     assert client.get("/settings").status_code == 302
 
 
