@@ -13,6 +13,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
+from time_machine import TimeMachineFixture
 
 from generation.models import Status
 from generation.pages import plot
@@ -59,7 +60,10 @@ class TestMachines:
         FleetStatus.objects.create(pk=1, wait_reason="Two videos wait; a boot pays off after four.")
         assert "Two videos wait; a boot pays off after four." in shown(page, FLEET)
 
-    def test_a_starting_machine_shows_its_download_its_cost_and_when_it_is_ready(self, page: Client) -> None:
+    def test_a_starting_machine_shows_its_download_its_cost_and_when_it_is_ready(
+        self, page: Client, time_machine: TimeMachineFixture
+    ) -> None:
+        time_machine.move_to(timezone.now(), tick=False)
         known = machine_rows.host(boot_seconds=430.0, boots=2)
         young = timezone.now() - timedelta(seconds=190)
         machine_rows.instance(
