@@ -35,7 +35,7 @@ def test_two_keys_after_each_other_lead_to_a_page(ada: User, tab: Page) -> None:
 def test_single_keys_are_switched_off_and_the_sheet_is_still_found_by_its_link(ada: User, tab: Page) -> None:
     sign_in(tab)
     tab.locator("summary", has_text="Account: ada").click()
-    tab.get_by_role("button", name="Keyboard shortcuts").click()
+    tab.locator(".menu-list").get_by_role("button", name="Keyboard shortcuts").click()
     tab.get_by_label("Shortcuts of a single key are on").uncheck()
     tab.keyboard.press("Escape")
     tab.reload()
