@@ -57,6 +57,14 @@ def test_a_video_that_ends_elsewhere_shows_up_by_itself(ada: User, tab: Page) ->
     expect(tab).to_have_title("Library · Image to Video")
 
 
+def test_a_page_begins_with_its_first_link_though_the_corner_was_filled(ada: User, tab: Page) -> None:
+    sign_in(tab)
+    tab.goto("/settings")
+    expect(tab.locator("#notices[data-unseen]")).to_be_attached()
+    tab.keyboard.press("Tab")
+    expect(tab.get_by_role("link", name="Skip to the content")).to_be_focused()
+
+
 def test_a_notice_is_dismissed_by_keyboard_and_stays_away(ada: User, tab: Page) -> None:
     end(factories.job(ada))
     sign_in(tab)

@@ -13,15 +13,17 @@
   });
 
   // After the session has ended, the answer is another page; it has no place in the corner.
+  let wasWithin = false;
   document.addEventListener("htmx:beforeSwap", (event) => {
     const { target, xhr } = event.detail;
     if (target?.id !== "notices") return;
+    wasWithin = target.contains(document.activeElement);
     if (!xhr.responseText.trimStart().startsWith('<div id="notices"')) event.detail.shouldSwap = false;
   });
 
-  // The dismissed notice takes the focus with it.
+  // The dismissed notice takes the focus with it. Only then: a fresh page begins with its first link.
   document.addEventListener("htmx:afterSwap", (event) => {
-    if (event.detail.target?.id === "notices" && document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
+    if (event.detail.target?.id === "notices" && wasWithin && document.activeElement === document.body) document.getElementById("main")?.focus({ preventScroll: true });
   });
 
   document.addEventListener("htmx:load", (event) => {
