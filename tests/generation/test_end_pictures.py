@@ -83,7 +83,7 @@ async def picture_of(read: Any) -> Image.Image:
     return Image.open(io.BytesIO(await read())).convert("RGB")
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 async def test_the_engine_gets_its_middle_in_the_size_of_the_video() -> None:
     from asgiref.sync import sync_to_async
 

@@ -90,7 +90,7 @@ def test_settling_twice_books_once(policy: GpuConfig, at_noon: None) -> None:
     assert ledger.spent_since(NOON - HOUR) == Decimal(1)
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_settling_at_once_books_once(settings: Settings) -> None:
     row, start = machine(running_at=NOON - HOUR), Barrier(4)
 
@@ -191,7 +191,7 @@ def test_below_the_credit_to_be_left_nothing_is_sent(vast: VastSimulator) -> Non
     assert (row.state, vast.calls("create"), FleetStatus.objects.get().credit_usd) == (S.FAILED, [], Decimal(100))
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_requests_at_once_stay_below_the_cap(vast: VastSimulator) -> None:
     renting.allow_renting(max_machines=9, daily_cap_usd=4)
     start = Barrier(4)

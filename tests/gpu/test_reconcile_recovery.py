@@ -369,7 +369,7 @@ def test_a_round_that_has_lost_its_lease_stops(vast: VastSimulator) -> None:
     assert creates(vast) == 0
 
 
-@pytest.mark.django_db(transaction=True)
+@pytest.mark.django_db(transaction=True, serialized_rollback=True)
 def test_rounds_at_once_rent_one_machine_for_one_intent(vast: VastSimulator) -> None:
     machines.request_machine(reason="a test wants one")
 
