@@ -91,3 +91,4 @@ def sign_in(tab: Page, name: str = "ada") -> None:
     tab.get_by_label("Password").fill("correct horse")
     tab.get_by_role("button", name="Sign in", exact=True).click()
     expect(tab.get_by_role("heading", name="Create a video")).to_be_visible()
+    tab.wait_for_load_state("domcontentloaded")  # scripts hear keys from then on
