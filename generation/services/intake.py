@@ -19,6 +19,7 @@ from django.core.files.uploadedfile import UploadedFile
 from django.db import IntegrityError, transaction
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from generation.errors import PictureInUse, PictureRefused
 from generation.models import SourceImage, Status, VideoJob
@@ -97,7 +98,7 @@ def delete_picture(*, image: SourceImage) -> None:
         if row is None:
             return
         if VideoJob.objects.unfinished().filter(Q(image=row) | Q(end_image=row)).exists():
-            raise PictureInUse("A video is being made of this picture. Cancel it first, or wait until it is done.")
+            raise PictureInUse(_("A video is being made of this picture. Cancel it first, or wait until it is done."))
         row.delete()
         transaction.on_commit(partial(_drop, row.key, row.thumbnail_key))
 
@@ -113,7 +114,7 @@ def _fetch(owner: "User", url: str) -> SourceImage:
             if time.monotonic() + pause >= deadline:
                 break
         time.sleep(pause)
-    raise PictureRefused("The picture's server did not send it.", code="unreachable", field="image_url")
+    raise PictureRefused(_("The picture's server did not send it."), code="unreachable", field="image_url")
 
 
 def _keep(owner: "User", chunks: Iterable[bytes], name: str) -> SourceImage:
