@@ -28,9 +28,10 @@ def tour(page: Page, site: str) -> None:
     page.get_by_label("Login").or_(page.locator("input[name=login]")).first.fill("admin")
     page.locator("input[name=password]").fill(PASSWORD)
     page.get_by_role("button", name="Sign in", exact=True).click()
-    page.locator("input[type=file]").set_input_files(PICTURE)
+    page.get_by_label("Choose a picture").set_input_files(PICTURE)
+    expect(page.get_by_alt_text("The picture you chose")).to_be_visible()
     page.get_by_label("What should happen?").fill("The camera pushes in slowly over the lake at sunset")
-    page.get_by_role("checkbox").last.check()
+    page.get_by_role("checkbox", name="I have the rights").check()
     expect(page.locator("#estimate")).to_contain_text("to make")
     shoot(page, "create")
     # The GPU has to be rented first, and every model says its price.
