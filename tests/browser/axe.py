@@ -37,6 +37,7 @@ def complaints_of(tab: Page, name: str) -> list[str]:
     tab.evaluate("document.documentElement.dir = 'rtl'")
     found += [f"{name} (right to left): sticks out: {one}" for one in [tab.evaluate(STICKS_OUT)] if one]
     tab.evaluate("document.documentElement.dir = 'ltr'")
+    tab.set_viewport_size({"width": WIDE, "height": 900})
     return found
 
 

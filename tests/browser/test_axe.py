@@ -1,6 +1,7 @@
 """Every page and state: axe finds nothing, and nothing sticks out, in light and dark, wide and narrow, and mirrored."""
 
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -8,16 +9,30 @@ from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
 from django.core.files.storage import default_storage
 from django.test import Client
+from django.test.client import RequestFactory
 from playwright.sync_api import BrowserContext, Page, expect
+from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
-from generation.models import Preset, Status, VideoJob
+from generation.models import Preset, Status, Tag, VideoJob
+from generation.services.fingerprints import remember
+from generation.services.preferences import mail_off_token
+from generation.services.sharing import share
+from i2v_site.api import server_error
 from tests import factories
 from tests.browser.axe import complaints_of
+from tests.browser.test_create import PICTURE, WIDE
+from tests.browser.test_queue import open_queue
+from tests.browser.test_results import finished
+from tests.generation.test_clip_pages import made
+from tests.generation.test_fingerprints import scene
 from tests.generation.test_media import video
+from tests.generation.test_notify import endpoint
 from tests.gpu import machine_rows
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True, serialized_rollback=True)]
+
+REFUSED = {"/nowhere", "/broken", "/s/no-such-link", "/staff/gpu"}
 
 
 def enter(context: BrowserContext, site: str, person: User) -> None:
@@ -34,11 +49,18 @@ def tab(context: BrowserContext) -> Page:
 
 
 def walk(tab: Page, paths: list[str]) -> str:
-    found = []
+    found = ""
     for path in paths:
-        tab.goto(path)
-        found += complaints_of(tab, path)
-    return "\n".join(found)
+        answer = tab.goto(path)
+        # Otherwise it would be another page that is looked at.
+        assert tab.url.endswith(path), (path, tab.url)
+        assert path in REFUSED or (answer and answer.ok), (path, answer)
+        found += told(tab, path)
+    return found
+
+
+def told(tab: Page, name: str) -> str:
+    return "".join(f"{one}\n" for one in complaints_of(tab, name))
 
 
 @pytest.fixture
@@ -113,4 +135,103 @@ def test_what_opens_on_a_page(
     Preset.objects.create(owner=ada, name="Short", model=factories.preview_model(), values={"num_frames": 25})
     tab.goto("/")
     act(tab)
-    assert "\n".join(complaints_of(tab, act.__name__)) == ""
+    assert told(tab, act.__name__) == ""
+
+
+def test_what_others_are_shown(ada: User, site: str, tab: Page, tmp_path: Path) -> None:
+    job = finished(ada, prompt="my secret wish")
+    job.refresh_from_db()
+    link = share(owner=ada, job=job, shows_prompt=True, allows_download=True)
+    film = scene(tmp_path / "v.mp4")
+    remember(key=job.video_key, path=film, sha256=sha256(film.read_bytes()).hexdigest(), job=job)
+    found = walk(tab, [f"/s/{link.token}", "/s/no-such-link", f"/mail/off/{mail_off_token(ada.pk)}"])
+    tab.get_by_role("button", name="Send no more mail").click()
+    expect(tab.get_by_role("heading", name="No more mail", exact=True)).to_be_visible()
+    found += told(tab, "without mail")
+    tab.goto("/check")
+    tab.get_by_label("The file").set_input_files(str(film))
+    tab.get_by_role("button", name="Check it").click()
+    expect(tab.get_by_role("heading", name="Made here, without AI")).to_be_visible()
+    found += told(tab, "a file that is known")
+    tab.get_by_role("link", name="Report this file").click()
+    tab.get_by_label("It uses my picture or work").check()
+    tab.get_by_role("button", name="Send the report").click()
+    expect(tab.get_by_role("heading", name="Thank you")).to_be_visible()
+    found += told(tab, "a report")
+    assert found == ""
+
+
+def test_pages_that_refuse(ada: User, site: str, context: BrowserContext, tab: Page, settings: Settings) -> None:
+    broken = server_error(RequestFactory().get("/broken"))
+    assert broken.status_code == 500
+    tab.route("**/broken", lambda route: route.fulfill(status=500, content_type="text/html", body=broken.content))
+    found = walk(tab, ["/broken"])
+    settings.ACCOUNT_RATE_LIMITS = {"reset_password": "1/h/ip"}
+    for _ in range(2):
+        tab.goto("/account/password/reset/")
+        tab.get_by_label("Email").fill("ada@example.com")
+        tab.locator("main form button").first.click()
+    expect(tab.get_by_role("heading", name="Too many requests")).to_be_visible()
+    found += told(tab, "too many requests")
+    enter(context, site, ada)
+    found += walk(tab, ["/staff/gpu"])
+    expect(tab.get_by_role("heading", name="You may not see this")).to_be_visible()
+    assert found == ""
+
+
+def test_pages_of_finished_videos(ada: User, site: str, context: BrowserContext, tab: Page) -> None:
+    first, second, third = (finished(ada, prompt=f"part {number}", seed=number) for number in range(3))
+    VideoJob.objects.filter(pk=second.pk).update(continues=first, continues_frame=23)
+    second.refresh_from_db()
+    second.tags.add(Tag.objects.create(owner=ada, name="keep"))
+    clip = made(second)
+    enter(context, site, ada)
+    beside = "&".join(f"ids={job.pk}" for job in (first, second, third))
+    paths = [f"/compare?{beside}", f"/jobs/{second.pk}/storyline", "/clips", f"/clips/{clip.pk}", "/library/tags"]
+    found = walk(tab, [*paths, f"/settings/webhooks/{endpoint(ada).pk}"])
+    tab.goto("/library?favourite=1")
+    tab.locator(".filter-more > summary").click()
+    found += told(tab, "the library's filters")
+    tab.goto("/library")
+    tab.locator("[data-pick]").nth(0).check(force=True)
+    tab.locator("[data-pick]").nth(1).check(force=True)
+    expect(tab.get_by_text("2 videos selected").first).to_be_visible()
+    found += told(tab, "a selection")
+    tab.goto("/library")
+    tab.locator(".card-link").first.focus()
+    tab.keyboard.press("i")
+    expect(tab.get_by_role("dialog", name="Why it looks so").get_by_text("part 2", exact=True)).to_be_visible()
+    assert found + told(tab, "why it looks so") == ""
+
+
+def test_the_queue(ada: User, site: str, context: BrowserContext, tab: Page) -> None:
+    factories.job(ada, prompt="a red fox")
+    factories.job(ada, prompt="a blue bird", status=Status.RENDERING, progress=0.4)
+    enter(context, site, ada)
+    found = walk(tab, ["/queue"])
+    tab.goto("/spend")
+    drawer = open_queue(tab)
+    expect(drawer.locator("#queue-unfinished [data-queue-job]")).to_have_count(2)
+    assert found + told(tab, "the drawer") == ""
+
+
+def test_a_video_and_a_batch_that_are_being_put_together(
+    ada: User, site: str, context: BrowserContext, tab: Page
+) -> None:
+    image = factories.source_image(ada, name="old.png")
+    enter(context, site, ada)
+    tab.goto(f"/?image={image.pk}")
+    tab.get_by_label("What should happen?").fill("A dog runs over the grass, no people")
+    expect(tab.locator("#estimate")).to_contain_text("About")
+    expect(tab.locator("#advice-small_picture")).to_be_visible()
+    expect(tab.get_by_role("button", name="Move “people” there")).to_be_visible()
+    found = told(tab, "an estimate with a warning")
+    tab.get_by_role("button", name="Add another prompt").click()
+    tab.get_by_label("Prompt 2").fill("pan left")
+    tab.set_input_files("#id_image", files=[PICTURE, WIDE])
+    expect(tab.locator("[data-picture]:not(.pending)")).to_have_count(3)
+    expect(tab.locator("#total")).to_contain_text("6 videos")
+    found += told(tab, "a batch")
+    tab.get_by_role("button", name="Add more pictures").click()
+    expect(tab.get_by_role("dialog").get_by_role("link", name="old.png")).to_be_visible()
+    assert found + told(tab, "earlier pictures") == ""
