@@ -125,11 +125,6 @@ def own(user: User, ids: Iterable[UUID]) -> list[VideoJob]:
     return [found[pk] for pk in wanted if pk in found]
 
 
-def showable(rows: QuerySet[VideoJob]) -> QuerySet[VideoJob]:
-    """Videos whose files may be looked at."""
-    return rows.filter(status=Status.SUCCEEDED, hidden_at=None)
-
-
 def tag_names(user: User) -> list[str]:
     return list(Tag.objects.filter(owner=user).values_list("name", flat=True))
 

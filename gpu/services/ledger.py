@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 
 from gpu.models import Book, GpuConfig, Instance, InstanceState, LedgerEntry
 from gpu.services import caps
-from gpu.services.booking import ZERO, Kind, Line, day_of, write
+from gpu.services.booking import ZERO, Kind, Line, write
 
 CENT_PARTS = Decimal("0.0001")
 # What a machine fetches before it is of use: its image, in GB. The models are counted as they come.
@@ -23,20 +23,6 @@ MODELS_GB = Decimal(40)
 HOUR_S = Decimal(3600)
 # Between the end of a lifetime and the moment that vast.ai has done what it was told.
 SLACK = timedelta(minutes=10)
-
-
-def spend_today() -> Decimal:
-    """What the site has spent: machines and cloud calls, corrections included."""
-    return caps.spent(caps.SITE_ACCOUNTS)[0]
-
-
-def spend_this_month() -> Decimal:
-    return caps.spent(caps.SITE_ACCOUNTS)[1]
-
-
-def spent_since(moment: datetime) -> Decimal:
-    """The same since the beginning of a day (UTC)."""
-    return caps.spent_from(caps.SITE_ACCOUNTS, day_of(moment))
 
 
 def reserved() -> Decimal:

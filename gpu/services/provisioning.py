@@ -17,7 +17,7 @@ import httpx
 from django.conf import settings
 
 from gpu.clients.guarded_addresses import is_public
-from gpu.clients.machine_switch import SwitchClient, SwitchError, SwitchRejected, signed
+from gpu.clients.machine_switch import SwitchClient, SwitchError, SwitchRejected
 from gpu.clients.vastai_transport import is_local
 from gpu.models import Instance, ModelFile
 from gpu.services import config, model_files
@@ -208,13 +208,6 @@ def _number(value: object) -> float:
 
 
 # --- the lease -------------------------------------------------------------------------------------------------------
-def lease_message(instance: Instance, until: float) -> str:
-    """A signed renewal of the machine's lease until `until` (seconds of the epoch), as its dead-man switch takes it."""
-    issued = round(time.time() * 1000)
-    milliseconds = max(0, round(until * 1000) - issued)
-    return signed(instance.label, lease_key_of(instance), issued_ms=issued, milliseconds=milliseconds)
-
-
 def renew_lease(instance: Instance, address: str, until: float) -> Renewal:
     """Renew the lease over the direct port; `address` is "ip:port", where the machine's port 7870 is reached.
 

@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from gpu.models import Alarm, DayTotal, FleetStatus, Instance, LedgerEntry
 from gpu.models import InstanceState as S
-from gpu.services import audit, bills, ledger, machines, watch
+from gpu.services import audit, bills, caps, machines, watch
 from gpu.services.machine_costs import machine_cost
 from tests.gpu import machine_rows, renting
 from tests.gpu.renting import rent, until
@@ -77,7 +77,7 @@ def test_a_difference_counts_on_the_day_on_which_the_machine_ended(vast: VastSim
     first, second = DayTotal.objects.filter(account="machine").order_by("day")
     assert second.day == row.ended_at.date()
     assert first.spent_usd + second.spent_usd == row.spent_usd
-    assert ledger.spend_today() == 0
+    assert caps.spent(caps.SITE_ACCOUNTS)[0] == 0
 
 
 def test_a_bill_that_says_less_is_not_believed_before_it_said_so_twice(vast: VastSimulator) -> None:

@@ -14,7 +14,7 @@ from pytest_django import Settings
 from gpu.errors import CapReached, NoOffer, RentingOff
 from gpu.models import FleetStatus, GpuConfig, Instance, LedgerEntry
 from gpu.models import InstanceState as S
-from gpu.services import config, ledger, machines, reconcile
+from gpu.services import caps, config, ledger, machines, reconcile
 from gpu.services.identity import label_of, lease_key_of, secret_of
 from i2v_site.errors import DomainError
 from tests.gpu import machine_rows, renting
@@ -63,7 +63,7 @@ def test_yesterdays_spending_counts_for_the_month_only(policy: GpuConfig, at_noo
     machine_rows.spent(row, "9", NOON - 24 * HOUR)
     machine_rows.spent(row, "99", NOON - 24 * 40 * HOUR)
 
-    assert (ledger.spend_today(), ledger.spend_this_month()) == (Decimal(0), Decimal(9))
+    assert caps.spent(caps.SITE_ACCOUNTS) == (Decimal(0), Decimal(9))
     with pytest.raises(CapReached, match="a month"):
         reserve(machine(vast_id=8), "3.5")
 
@@ -87,7 +87,7 @@ def test_settling_twice_books_once(policy: GpuConfig, at_noon: None) -> None:
     assert ledger.settle(instance=row, now=NOON) == Decimal("0.5")
     assert ledger.settle(instance=row, now=NOON) == 0
     assert ledger.settle(instance=Instance.objects.get(), now=NOON + HOUR) == Decimal("0.5")
-    assert ledger.spent_since(NOON - HOUR) == Decimal(1)
+    assert caps.spent_from(caps.SITE_ACCOUNTS, (NOON - HOUR).date()) == Decimal(1)
 
 
 @pytest.mark.django_db(transaction=True, serialized_rollback=True)
@@ -116,7 +116,7 @@ def test_the_rest_of_a_promise_is_given_back_once(policy: GpuConfig, at_noon: No
     ledger.release(instance=row)
 
     assert [one.usd for one in row.ledger.filter(kind="release")] == [Decimal("2.5")]
-    assert (ledger.reserved(), ledger.spend_today()) == (Decimal(0), Decimal("0.5"))
+    assert (ledger.reserved(), caps.spent(caps.SITE_ACCOUNTS)[0]) == (Decimal(0), Decimal("0.5"))
 
 
 def test_a_machine_that_was_lost_while_nobody_looked_costs_until_its_lease_ended_it(db: None, at_noon: None) -> None:
@@ -134,7 +134,7 @@ def test_a_late_machine_is_booked_once(db: None, at_noon: None) -> None:
     for _ in range(2):
         ledger.charge_late(label=row.label, contract=99, usd=Decimal("0.3"))
     row.refresh_from_db()
-    assert (row.spent_usd, ledger.spend_today()) == (Decimal("0.3"), Decimal("0.3"))
+    assert (row.spent_usd, caps.spent(caps.SITE_ACCOUNTS)[0]) == (Decimal("0.3"), Decimal("0.3"))
 
 
 def test_secrets_differ_by_machine_and_purpose_and_are_not_stored(db: None) -> None:
