@@ -1,17 +1,20 @@
 """By what our files are known again: the exact file by its digest, a copy in another encoding by its looks.
 
-Videos that were stored before there were fingerprints have none; nothing is worked out for them later.
+Videos that were stored before there were fingerprints get theirs by `manage.py fingerprint`.
 """
 
-from collections.abc import Sequence
+import hashlib
+import tempfile
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from django.db.models import Q
 
-from generation.models import Clip, Fingerprint, VideoJob
+from generation.models import Clip, Fingerprint, Status, VideoJob
 from generation.services import looks as seen
 from generation.services import media
+from generation.services.stored_files import fetch
 
 # Of 64 bits: what another size and another encoding of the same picture change.
 NEAR = 8.0
@@ -49,6 +52,31 @@ def looks_of(path: Path) -> list[str]:
         return media.check_video(path).looks
     except media.NotAVideo:
         return []
+
+
+def missing() -> list[VideoJob]:
+    """Finished videos by which nothing is known again yet, the oldest first."""
+    rows = VideoJob.objects.filter(status=Status.SUCCEEDED, fingerprints=None).exclude(video_key="")
+    return list(rows.only("video_key").order_by("finished_at"))
+
+
+def catch_up(jobs: Sequence[VideoJob]) -> Iterator[tuple[VideoJob, bool]]:
+    """Read the files of `jobs` and remember them, one by one; False for one whose file is gone.
+
+    Safe to break off and to run again; each video is fetched and decoded, about a second.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "video.mp4"
+        for job in jobs:
+            try:
+                fetch(job.video_key, path)
+            except FileNotFoundError:
+                yield job, False
+                continue
+            with path.open("rb") as file:
+                sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+            remember(key=job.video_key, path=path, sha256=sha256, job=job)
+            yield job, True
 
 
 def similar(looks: Sequence[str], limit: int = 20) -> list[Alike]:

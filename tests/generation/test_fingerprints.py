@@ -1,6 +1,7 @@
 """Knowing our files again: by their digest, and by how they look after another size and encoding."""
 
 from fractions import Fraction
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,13 @@ import av
 import numpy as np
 import pytest
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
+from django.core.management import call_command
 from pytest_django import Settings
 from pytest_django.fixtures import DjangoAssertNumQueries
 
-from generation.models import Fingerprint
+from generation.models import Fingerprint, Status
 from generation.services import fingerprints, looks
 from generation.services.media import check_video
 from generation.services.outputs import store
@@ -113,4 +117,22 @@ def test_a_stored_video_is_remembered_as_it_left_us(person: User, original: Path
 
     job, row = job_of(attempt), Fingerprint.objects.get()
     assert (row.job, row.key, row.sha256) == (job, job.video_key, job.video_sha256)
+    assert row.looks == check_video(original).looks
+
+
+def test_videos_older_than_fingerprints_catch_up_and_those_without_a_file_are_named(
+    person: User, original: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    old, gone = (factories.job(person, status=Status.SUCCEEDED, video_key=f"out/{name}.mp4") for name in "ab")
+    factories.job(person)
+    default_storage.save(old.video_key, ContentFile(original.read_bytes()))
+
+    for remembered_now in ("1 of 2", "0 of 1"):
+        call_command("fingerprint")
+        told = capsys.readouterr()
+        assert f"{remembered_now} videos" in told.out
+        assert told.err == f"{gone.pk}: its file is gone.\n"
+
+    row = Fingerprint.objects.get()
+    assert (row.job, row.key, row.sha256) == (old, old.video_key, sha256(original.read_bytes()).hexdigest())
     assert row.looks == check_video(original).looks
