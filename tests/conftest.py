@@ -1,11 +1,13 @@
 """Shared fixtures. Fakes stand on the wire (tests/simulators), never in our own code."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.cache import cache
 from django.db import connection, connections
+from django.utils import translation
 from pytest_django import DjangoDbBlocker, Settings
 from rest_framework.test import APIClient
 
@@ -37,6 +39,13 @@ def own_folders(settings: Settings, tmp_path: Path) -> None:
             "OPTIONS": {"location": tmp_path / "files"},
         }
     }
+
+
+@pytest.fixture(autouse=True)
+def english() -> Iterator[None]:
+    """A request in another language leaves that language behind in its thread, which is the next test's as well."""
+    yield
+    translation.deactivate()
 
 
 @pytest.fixture

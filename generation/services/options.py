@@ -137,7 +137,10 @@ def _readiness(scene: Scene, model: VideoModel, seconds: float) -> tuple[str, st
         lanes = scene.outlook.servers
     if not lanes:
         coming_s = scene.outlook.ready_in_s or fleet.USUAL_BOOT.total_seconds()
-        return COLD, f"{_(scene.outlook.message)}.", coming_s + before * seconds
+        # Nobody waits for it yet: the words for a video in the queue would be untrue here.
+        to_rent = scene.outlook.message == fleet.TO_RENT
+        reason = _("A GPU is rented for it first.") if to_rent else f"{_(scene.outlook.message)}."
+        return COLD, reason, coming_s + before * seconds
     if before < lanes:
         return NOW, _("It can begin now."), 0.0
     return (

@@ -18,6 +18,7 @@ _WORDS = {
     S.BOOTING: gettext_noop("The rented GPU is booting"),
     S.PROVISIONING: gettext_noop("The rented GPU is loading its models"),
 }
+TO_RENT = gettext_noop("Waiting for a GPU to be rented")
 USUAL_BOOT = timedelta(minutes=8)
 
 
@@ -50,7 +51,7 @@ def outlook() -> Outlook:
         if state in coming:
             return Outlook(0, _WORDS[state], _ready_in(coming[state]))
     if may_rent():
-        return Outlook(0, gettext_noop("Waiting for a GPU to be rented"), USUAL_BOOT.total_seconds())
+        return Outlook(0, TO_RENT, USUAL_BOOT.total_seconds())
     return Outlook(0, gettext_noop("Waiting for a GPU: no server is configured and renting is off"))
 
 

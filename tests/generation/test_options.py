@@ -76,7 +76,7 @@ def test_a_server_is_free_and_then_busy(person: User) -> None:
 def test_a_gpu_that_has_to_be_rented_is_cold_and_tells_its_minutes(person: User, renting: None) -> None:
     found = options(person)["wan-2-2"]
 
-    assert (found.ready, found.reason) == ("cold", "Waiting for a GPU to be rented.")
+    assert (found.ready, found.reason) == ("cold", "A GPU is rented for it first.")
     assert found.wait_s == 8 * 60
     assert found.estimate.usd > 0
 

@@ -38,7 +38,7 @@ export function show(item, { quiet = false } = {}) {
       if (value) preview.setAttribute(side, value); else preview.removeAttribute(side);
     }
     if (preview.getAttribute("src") !== full) preview.src = full;
-    $("[data-picture-name]").textContent = width ? `${name} · ${width} × ${height}` : name;
+    $("[data-picture-name]").textContent = width ? `${name} · \u2066${width} × ${height}\u2069` : name;
     stage.classList.remove("bad");
     $$("#err-image, #err-image-id").forEach((old) => old.remove());
   }
