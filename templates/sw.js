@@ -35,3 +35,9 @@ addEventListener("fetch", (event) => {
   if (request.mode === "navigate") event.respondWith(page(event));
   else if (SHELL.includes(new URL(request.url).pathname)) event.respondWith(caches.match(request).then((found) => found || fetch(request)));
 });
+
+// On phones only a service worker may notify (tab.js); what it tells of is in the tag.
+addEventListener("notificationclick", (event) => {
+  event.notification.close();
+  event.waitUntil(clients.openWindow(`/jobs/${event.notification.tag}`));
+});

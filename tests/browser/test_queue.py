@@ -1,6 +1,7 @@
 """The queue on every page: what is made and what waits, told live, and changing one's mind."""
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Iterator
@@ -217,6 +218,65 @@ def test_title_and_icon_of_the_tab_show_how_far_it_is(ada: User, tab: Page) -> N
     change(job, status=Status.CANCELLED, finished_at=timezone.now())
     expect(tab).to_have_title("Settings · Image to Video")
     expect(icon).to_have_attribute("type", "image/svg+xml")
+
+
+# The browser's own notification and loudspeaker, which nobody can look at here, write down what they are told.
+EARS = """(allowed) => {
+    Object.assign(window, { told: [], tones: 0, behind: false });
+    window.Notification = class {
+        static permission = "default";
+        static async requestPermission() { return Notification.permission = allowed; }
+        constructor(words, { body, tag }) { told.push([words, body, tag]); }
+        addEventListener() {}
+    };
+    const start = OscillatorNode.prototype.start;
+    OscillatorNode.prototype.start = function (when) { tones += 1; return start.call(this, when); };
+    Object.defineProperty(document, "hidden", { get: () => behind });
+}"""
+
+
+def test_a_sound_and_a_notification_tell_of_the_end_once_and_only_who_asked_for_them(
+    ada: User, tab: Page, stream: LiveProcess
+) -> None:
+    stream.start()
+    first, second, third = waiting(ada, "a red fox", "a blue bird", "a green tree")
+    sign_in(tab)
+    tab.goto("/settings")
+    is_live(tab, "on")
+    tab.evaluate(EARS, "granted")
+    drawer = open_queue(tab)
+    sound = drawer.get_by_label("Play a sound when a video is done")
+    notify = drawer.get_by_label("Notify me when this page is not in front")
+    tab.evaluate("behind = true")
+    done = {"status": Status.SUCCEEDED, "finished_at": timezone.now(), "video_key": "out/v.mp4"}
+    change(first, **done)
+    expect(tab).to_have_title(re.compile("^Waiting"))
+    expect(drawer.locator("#queue-unfinished [data-queue-job]")).to_have_count(2)
+    assert tab.evaluate("[told, tones]") == [[], 0]
+
+    notify.check()
+    sound.check()
+    tab.wait_for_function("() => tones === 2")  # so that one knows what to listen for
+    change(second, **done)
+    tab.wait_for_function("() => told.length === 1 && tones === 4")
+    assert tab.evaluate("told") == [["Your video is done", "a blue bird", str(second.pk)]]
+
+    tab.evaluate("behind = false")
+    gone_wrong = {"error_code": "x", "error_message": "No GPU."}
+    change(third, status=Status.FAILED, finished_at=timezone.now(), **gone_wrong)
+    tab.wait_for_function("() => tones === 6")
+    assert tab.evaluate("told.length") == 1
+
+
+def test_a_browser_that_refuses_notifications_says_so_and_stays_off(ada: User, tab: Page) -> None:
+    sign_in(tab)
+    tab.goto("/settings")
+    tab.evaluate(EARS, "denied")
+    drawer = open_queue(tab)
+    notify = drawer.get_by_label("Notify me when this page is not in front")
+    notify.click()
+    expect(drawer.get_by_text("This browser does not let this site notify you.")).to_be_visible()
+    expect(notify).not_to_be_checked()
 
 
 def test_a_crash_of_the_worker_is_shown_and_watching_goes_on(ada: User, tab: Page, stream: LiveProcess) -> None:
