@@ -183,10 +183,10 @@ def test_a_renewal_counts_once(machine: MachineFolder, vast: VastApi) -> None:
 
 def test_a_switch_that_is_killed_goes_on_with_the_same_clocks(machine: MachineFolder, vast: VastApi) -> None:
     machine.env |= {"I2V_SILENCE_S": "4"}
-    begun = time.monotonic()
     switched_on(machine)
     caught = message(issued=1000)
     post(machine, caught)
+    begun = time.monotonic()
     wait_for(lambda: time.monotonic() - begun > 2, "half the time is gone")
     machine.power_off()
     switched_on(machine)
