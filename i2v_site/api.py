@@ -35,13 +35,16 @@ FORM_OVERHEAD_BYTES = 256 * 1024
 
 
 class TokenAuthentication(KnoxAuthentication):  # type: ignore[misc]  # knox ships no types
-    """`Authorization: Token i2v_...`, in one query: knox's own looks up every token of the person at each request."""
+    """`Authorization: Token i2v_...`, in one query with the person and their preferences.
+
+    knox's own looks up every token of the person at each request.
+    """
 
     def authenticate_credentials(self, token: bytes) -> tuple[Any, Any]:
         tokens = get_token_model().objects
         now = timezone.now()
         try:
-            found = tokens.select_related("user").get(digest=hash_token(token.decode("ascii")))
+            found = tokens.select_related("user__preferences").get(digest=hash_token(token.decode("ascii")))
         except (UnicodeDecodeError, tokens.model.DoesNotExist):
             found = None
         if found is None or (found.expiry is not None and found.expiry < now):

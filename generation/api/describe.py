@@ -7,9 +7,9 @@ from uuid import UUID
 
 from django.db.models.fields.json import KT
 from django.urls import reverse
-from rest_framework.request import Request
 
 from generation import queries
+from generation.api.base import UserRequest
 from generation.models import ApiToken, Attempt, Preset, PreviewFrame, SourceImage, Status, VideoJob, VideoModel
 from generation.queries import JobState
 from generation.services.drafts import Final
@@ -22,13 +22,13 @@ Answer = dict[str, Any]
 TOKEN_ID_CHARS = 20
 
 
-def jobs(rows: Sequence[VideoJob], request: Request) -> list[Answer]:
+def jobs(rows: Sequence[VideoJob], request: UserRequest) -> list[Answer]:
     """Rows from `queries.jobs_of` as answers."""
     return _jobs(rows, request, _tags(rows))
 
 
-def _jobs(rows: Sequence[VideoJob], request: Request, tags: Mapping[UUID, list[str]]) -> list[Answer]:
-    states, tries = queries.states_of(rows), _last_tries(rows)
+def _jobs(rows: Sequence[VideoJob], request: UserRequest, tags: Mapping[UUID, list[str]]) -> list[Answer]:
+    states, tries = queries.states_of(rows, owner=request.user), _last_tries(rows)
     framed = _with_frame(rows)
     return [
         _job(row, states[row.pk])
@@ -38,11 +38,11 @@ def _jobs(rows: Sequence[VideoJob], request: Request, tags: Mapping[UUID, list[s
     ]
 
 
-def job(row: VideoJob, request: Request) -> Answer:
+def job(row: VideoJob, request: UserRequest) -> Answer:
     return jobs([row], request)[0]
 
 
-def new_job(row: VideoJob, request: Request) -> Answer:
+def new_job(row: VideoJob, request: UserRequest) -> Answer:
     """The same of a job that was made with this request: nobody can have tagged it yet."""
     return _jobs([row], request, {})[0]
 
@@ -122,7 +122,7 @@ def final(row: Final) -> Answer:
     }
 
 
-def _links(row: VideoJob, request: Request, *, has_frame: bool) -> Answer:
+def _links(row: VideoJob, request: UserRequest, *, has_frame: bool) -> Answer:
     if row.hidden_at is not None:
         return {"video_url": None, "poster_url": None, "preview_url": None}
     if row.status == Status.SUCCEEDED:
@@ -135,7 +135,7 @@ def _links(row: VideoJob, request: Request, *, has_frame: bool) -> Answer:
     return {"video_url": None, "poster_url": None, "preview_url": frame}
 
 
-def _link(key: str, request: Request, content_type: str = "") -> str | None:
+def _link(key: str, request: UserRequest, content_type: str = "") -> str | None:
     return request.build_absolute_uri(link(key, content_type=content_type)) if key else None
 
 
@@ -167,7 +167,7 @@ def _with_frame(rows: Sequence[VideoJob]) -> set[UUID]:
     return set(PreviewFrame.objects.filter(job__in=rendering).values_list("job_id", flat=True)) if rendering else set()
 
 
-def image(row: SourceImage, request: Request) -> Answer:
+def image(row: SourceImage, request: UserRequest) -> Answer:
     return {
         "id": str(row.pk),
         "name": row.name,

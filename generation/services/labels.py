@@ -3,7 +3,8 @@
 from django.conf import settings
 from django.contrib.auth.models import User
 
-from generation.models import Preferences, Provider, VideoJob
+from generation.models import Provider, VideoJob
+from generation.services.preferences import preferences_of
 
 # In English wherever the video is seen: it belongs to the file, not to a page.
 GENERATED = "AI-generated video"
@@ -24,7 +25,7 @@ def usual_for(person: User) -> bool:
     """What `person` has set for videos that say nothing about it."""
     if not is_a_choice():
         return settled(asked=False)
-    return bool(Preferences.objects.filter(person=person).values_list("visible_label", flat=True).first())
+    return preferences_of(person).visible_label
 
 
 def text_for(job: VideoJob) -> str:

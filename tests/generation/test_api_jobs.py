@@ -13,7 +13,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 from rest_framework.test import APIClient
 
-from generation.models import Attempt, Preset, PreviewFrame, SourceImage, Status, VideoJob
+from generation.models import Attempt, Preferences, Preset, PreviewFrame, SourceImage, Status, VideoJob
 from gpu.models import GpuConfig
 from tests import factories
 from tests.generation.test_api_tokens import client_with_token
@@ -90,14 +90,27 @@ def test_a_picture_can_come_as_a_data_url(api: APIClient) -> None:
     assert answer.json()["image_id"] == str(SourceImage.objects.get().pk)
 
 
-def test_submitting_with_a_token_takes_six_queries(
+def test_submitting_with_a_token_takes_four_queries(
     person: User, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     client = client_with_token(person)
     client.post("/api/jobs", BODY, format="json")
     cache.delete("video-model:motion-preview")
-    with django_assert_num_queries(6):  # token, label, model, open jobs, insert, paused queues
+    with django_assert_num_queries(4):  # token with person and preferences, model, open jobs, insert
         assert client.post("/api/jobs", BODY | {"model": "motion-preview"}, format="json").status_code == 201
+
+
+def test_what_a_token_s_person_has_set_holds_for_what_it_submits(person: User, stranger: User) -> None:
+    Preferences.objects.create(person=stranger, queue_paused_at=timezone.now(), visible_label=True)
+    client = client_with_token(person)
+
+    def submitted() -> tuple[str, bool]:
+        answer = client.post("/api/jobs", BODY, format="json").json()
+        return answer["message"], VideoJob.objects.get(pk=answer["id"]).visible_label
+
+    assert submitted() == ("Fetching the picture", False)
+    Preferences.objects.create(person=person, queue_paused_at=timezone.now(), visible_label=True)
+    assert submitted() == ("Your queue is paused", True)
 
 
 def test_a_finished_job_has_links_and_timings(api: APIClient, person: User) -> None:
