@@ -4,6 +4,8 @@ from django import template
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
+from i2v_site import sentences
+
 register = template.Library()
 
 
@@ -42,7 +44,7 @@ def short(number: float) -> str:
 @register.filter
 def translated(text: str | None) -> str:
     """A sentence that was stored in English, in the reader's language where it is known."""
-    return _(text) if text else ""
+    return sentences.translated(text or "")
 
 
 @register.filter
