@@ -1,13 +1,20 @@
 """Sentences that rows and streams hold in English, known to the translations, so that pages show them translated.
 
 The engines know no Django and cannot mark their own texts; what is written here is what stands there, letter by letter.
-Sentences with numbers of one case in them stay English.
 """
 
 from django.utils.translation import gettext_noop
 
+from i2v_site.sentences import Sentence
+
 # What a video in the making says of itself; scripts show it as it comes in.
 PROGRESS = (
+    gettext_noop("Sending the picture"),
+    gettext_noop("In line"),
+    gettext_noop("Loading the model"),
+    gettext_noop("Preparing the model"),
+    gettext_noop("Rendering"),
+    gettext_noop("Saving the video"),
     gettext_noop("Rendering at fal.ai"),
     gettext_noop("Sending the picture to fal.ai"),
     gettext_noop("Fetching the video from fal.ai"),
@@ -70,7 +77,27 @@ FAILURES = (
     gettext_noop("The video is damaged or cut off."),
     gettext_noop("The video is cut off."),
     gettext_noop("The video has no frames."),
+    gettext_noop("The video has no usable frame rate."),
+    gettext_noop("The video changes its size on the way."),
+    gettext_noop("The result has no picture track."),
+    gettext_noop("The video is neither H.264 nor H.265."),
     gettext_noop("fal.ai rewrote the prompt."),
+)
+# The same with what belongs to one case.
+OF_ONE_CASE = (
+    Sentence(gettext_noop("Number %(number)s in line")),
+    Sentence(gettext_noop("Number %(number)s in line at fal.ai")),
+    Sentence(gettext_noop("The GPU server refused or failed: %(why)s")),
+    Sentence(gettext_noop("The GPU server reported: %(why)s")),
+    Sentence(gettext_noop("The GPU server rendered with %(found)s instead of %(wanted)s.")),
+    Sentence(gettext_noop("fal.ai could not make the video: %(why)s")),
+    Sentence(gettext_noop("fal.ai refused: %(why)s")),
+    Sentence(gettext_noop("The video is not at fal.ai: %(why)s")),
+    Sentence(gettext_noop("fal.ai's answer holds no video: %(why)s")),
+    Sentence(gettext_noop("Seed %(wanted)s was asked for; %(found)s was used.")),
+    Sentence(gettext_noop("%(name)s %(wanted)s was asked for; %(found)s was used.")),
+    Sentence(gettext_noop("The video is longer than %(frames)s frames or %(seconds)s s.")),
+    Sentence(gettext_noop("The video is larger than %(pixels)s pixels a side.")),
 )
 # What the catalogue says of its models, as it was seeded; an operator may write something else.
 CATALOGUE = (

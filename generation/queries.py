@@ -17,6 +17,7 @@ from generation.services.preferences import preferences_of
 from gpu.services.fleet_forecast import expected_gap_s
 from gpu.services.fleet_values import Demand
 from gpu.services.outlook import Outlook, outlook
+from i2v_site.sentences import translated
 
 STORING_SECONDS = 2.0
 REMEMBERED = 300  # submits from which the next one is foretold
@@ -154,23 +155,23 @@ _WORDS = {
 def _message(job: VideoJob, wait: Wait) -> str:
     # What processes without a reader write into rows is English; it is translated where it is read.
     if job.status == Status.FAILED:
-        return gettext(job.error_message)
+        return translated(job.error_message)
     if not job.is_over and job.cancel_at:
         return gettext("Being cancelled")
     if job.status == Status.QUEUED:
         return _why_it_waits(job, wait)
     # A cancelled job has words of its own when it was charged all the same.
     has_words = job.message and job.status != Status.SUCCEEDED
-    return gettext(job.message if has_words else _WORDS[Status(job.status)])
+    return translated(job.message if has_words else _WORDS[Status(job.status)])
 
 
 def _why_it_waits(job: VideoJob, wait: Wait) -> str:
     if wait.is_paused(job):
         return gettext("Your queue is paused")
     if (gpu := wait.gpu(job)) and gpu.message:
-        return gettext(gpu.message)
+        return translated(gpu.message)
     if job.message:
-        return gettext(job.message)
+        return translated(job.message)
     if job.image_id is None:
         return gettext("Fetching the picture")
     return gettext("Starting again") if job.attempts_made else gettext(_WORDS[Status.QUEUED])

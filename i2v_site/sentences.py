@@ -34,7 +34,13 @@ class Sentence:
     def said(self, text: str) -> str | None:
         """`text` in the language that is active, when it is this sentence; its values are looked up as well."""
         match = self._pattern.fullmatch(text)
-        return match and gettext(self.english) % {name: translated(value) for name, value in match.groupdict().items()}
+        return match and gettext(self.english) % {name: _inside(value) for name, value in match.groupdict().items()}
+
+
+def _inside(value: str) -> str:
+    """A value in a sentence: a text of its own, perhaps without the full stop that it has elsewhere."""
+    said = translated(value)
+    return translated(f"{value}.").removesuffix(".") if said == value else said
 
 
 def translated(text: str) -> str:

@@ -11,10 +11,10 @@ import polib
 import pytest
 from django.contrib.auth.models import User
 from django.test import Client
-from django.utils import translation
+from django.utils import timezone, translation
 
 from generation import live_words
-from generation.models import Status
+from generation.models import Attempt, Status
 from generation.templatetags.dollars import dollars
 from generation.templatetags.prices import roughly
 from generation.templatetags.words import duration, ordinal_in_line
@@ -100,6 +100,8 @@ def test_what_engines_say_is_marked_as_they_say_it() -> None:
     sources = re.sub(r'"\s*\n\s*f?"', "", "\n".join(file.read_text() for file in files))
     said = (*live_words.PROGRESS, *live_words.FAILURES)
     assert [text for text in said if text not in sources] == []
+    shapes = [re.sub(r"%\\\(\w+\\\)s", r"\\{.+?\\}", re.escape(one.english)) for one in live_words.OF_ONE_CASE]
+    assert [shape for shape in shapes if not re.search(shape, sources)] == []
 
 
 def test_numbers_are_written_as_in_the_language() -> None:
@@ -147,6 +149,20 @@ def test_no_page_has_english_left_in_it(german: Client, person: User) -> None:
     for path in [*paths, *(f"/jobs/{job.pk}" for job in made)]:
         text = page(german, path)
         assert english_in(text) == [], path
+
+
+def test_what_belongs_to_one_case_is_said_in_german_as_well(german: Client, person: User) -> None:
+    why = {"error_code": "engine_error", "error_message": "The GPU server reported: out of luck"}
+    failed = factories.job(person, status=Status.FAILED, **why)
+    assert "Der GPU-Server meldet: out of luck" in page(german, f"/jobs/{failed.pk}")
+
+    waits = factories.job(person, status=Status.RENDERING, message="Number 3 in line at fal.ai")
+    assert "An Stelle 3 der Reihe bei fal.ai" in page(german, f"/jobs/{waits.pk}")
+
+    done = factories.job(person, status=Status.SUCCEEDED, video_key="out/a.mp4", finished_at=timezone.now())
+    drift = ["81 frames were asked for; the video has 80.", "fal.ai rewrote the prompt."]
+    factories.attempt(done, outcome=Attempt.Outcome.STORED, drift=drift, ended_at=timezone.now())
+    assert "81 Bilder waren verlangt; das Video hat 80." in page(german, f"/jobs/{done.pk}")
 
 
 def test_staff_pages_are_german_too(staff: User) -> None:

@@ -5,7 +5,6 @@ import time
 
 from generation.engines.base import Phase, Progress, RenderRequest, Reporter
 from generation.engines.fal_messages import Standing
-from generation.engines.swarmui_watch import ordinal
 
 # A model that tells no percentage is shown by its usual time; it stops short of the end.
 MOST_GUESSED = 0.95
@@ -38,7 +37,7 @@ class Watch:
 
     def _wait(self, before_us: int | None) -> None:
         position = None if before_us is None else before_us + 1
-        words = "In line at fal.ai" if position is None else f"{ordinal(position)} in line at fal.ai"
+        words = "In line at fal.ai" if position is None else f"Number {position} in line at fal.ai"
         self._reporter.progress(Progress(Phase.WAITING, message=words, position=position))
 
     def _fraction(self, percent: int | None) -> float:

@@ -92,7 +92,7 @@ class Watch:
     def _wait(self) -> None:
         self._phase = Phase.WAITING
         position = self._line.position(self._nonce)
-        self._report("In line" if position is None else f"{ordinal(position)} in line", position=position)
+        self._report("In line" if position is None else f"Number {position} in line", position=position)
 
     def _moved(self) -> None:
         if self._phase == Phase.WAITING:
@@ -122,8 +122,3 @@ class Watch:
 
     def _report(self, message: str, *, position: int | None = None, preview: bytes | None = None) -> None:
         self._reporter.progress(Progress(self._phase, self._fraction, message, position, preview))
-
-
-def ordinal(number: int) -> str:
-    ending = "th" if number % 100 in (11, 12, 13) else {1: "st", 2: "nd", 3: "rd"}.get(number % 10, "th")
-    return f"{number}{ending}"

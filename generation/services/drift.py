@@ -3,11 +3,21 @@
 from collections.abc import Mapping
 from typing import Any, Protocol
 
+from django.utils.translation import gettext_noop
+
+from i2v_site.sentences import Sentence
+
 # Encoders round sides up to multiples of 16; a model's own grid is coarser than ours.
 SIDE_TOLERANCE = 0.1
 ASPECT_TOLERANCE = 0.06
 FPS_TOLERANCE = 0.5
 SECONDS_TOLERANCE = 0.6
+
+SMOOTHNESS = Sentence(gettext_noop("Frames in between, %(wanted)s a second, were asked for; the video has %(found)s."))
+SIZE = Sentence(gettext_noop("%(wanted)s was asked for; the video is %(found)s."))
+FRAMES = Sentence(gettext_noop("%(wanted)s frames were asked for; the video has %(found)s."))
+SPEED = Sentence(gettext_noop("%(wanted)s frames a second were asked for; the video has %(found)s."))
+LENGTH = Sentence(gettext_noop("%(wanted)s seconds were asked for; the video lasts %(found)s."))
 
 
 class Facts(Protocol):
@@ -44,7 +54,7 @@ def _smoothness(asked: Mapping[str, Any], facts: Facts) -> str:
     times, fps = asked.get("videoframeinterpolationmultiplier"), asked.get("videofps")
     if not times or not fps or abs(facts.fps - fps * times) <= FPS_TOLERANCE:
         return ""
-    return f"Frames in between, {fps * times} a second, were asked for; the video has {facts.fps:g}."
+    return SMOOTHNESS(wanted=fps * times, found=f"{facts.fps:g}")
 
 
 def _size(expects: Mapping[str, Any], facts: Facts) -> str:
@@ -58,25 +68,25 @@ def _size(expects: Mapping[str, Any], facts: Facts) -> str:
     side_off = min(abs(min(facts.width, facts.height) / side - 1) for side in wanted) if named else 0
     if aspect_off <= ASPECT_TOLERANCE and side_off <= SIDE_TOLERANCE:
         return ""
-    return f"{width}x{height} was asked for; the video is {facts.width}x{facts.height}."
+    return SIZE(wanted=f"{width}x{height}", found=f"{facts.width}x{facts.height}")
 
 
 def _frames(expects: Mapping[str, Any], facts: Facts) -> str:
     wanted = expects.get("frames")
     if not wanted or facts.frames == wanted:
         return ""
-    return f"{wanted} frames were asked for; the video has {facts.frames}."
+    return FRAMES(wanted=wanted, found=facts.frames)
 
 
 def _speed(expects: Mapping[str, Any], facts: Facts) -> str:
     wanted = expects.get("fps")
     if not wanted or abs(facts.fps - wanted) <= FPS_TOLERANCE:
         return ""
-    return f"{wanted} frames a second were asked for; the video has {facts.fps:g}."
+    return SPEED(wanted=wanted, found=f"{facts.fps:g}")
 
 
 def _length(expects: Mapping[str, Any], facts: Facts) -> str:
     wanted = expects.get("seconds")
     if not wanted or not facts.fps or abs(facts.frames / facts.fps - wanted) <= SECONDS_TOLERANCE:
         return ""
-    return f"{wanted:g} seconds were asked for; the video lasts {facts.frames / facts.fps:.1f}."
+    return LENGTH(wanted=f"{wanted:g}", found=f"{facts.frames / facts.fps:.1f}")

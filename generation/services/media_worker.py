@@ -98,8 +98,8 @@ def _inspect(container: Any, order: Order) -> Facts:
     with _wanted_frames(container, stream, order, fps) as frames:
         for count, frame in enumerate(frames, 1):
             if count > order.max_frames or count / fps > order.max_seconds:
-                most = f"{order.max_frames} frames or {order.max_seconds:g} s"
-                raise Refused("too_long", f"The video is longer than {most}.")
+                text = f"The video is longer than {order.max_frames} frames or {order.max_seconds:g} s."
+                raise Refused("too_long", text)
             if count == 1 and order.poster:
                 save_poster(frame, order.poster)
             looks.append(look_of_frame(frame))

@@ -45,6 +45,7 @@ from generation.services.orphans import sweep_orphans
 from generation.services.stored_files import delete_keys, keys_of_attempt, put, read_in_pieces, spool_key
 from gpu.services import usage
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 __all__ = ["store", "sweep_orphans"]
 
@@ -55,6 +56,8 @@ MAX_TRIES = 6
 TRIES_FOR_A_GOOD_VIDEO = 2
 MAX_PAUSE_S = 600
 # Nothing that is fetched again gets better.
+UNUSABLE = Sentence(gettext_noop("The engine's result cannot be used: %(why)s"))
+NOT_STORED = Sentence(gettext_noop("The finished video could not be stored: %(why)s."))
 HOPELESS = ("result_too_large", "result_type", "not_saved")
 
 T = TypeVar("T")
@@ -159,7 +162,7 @@ def _try_to_store(work: _Work) -> None:
         _let_go(work)
     except media.NotAVideo as exc:
         if tries >= TRIES_FOR_A_GOOD_VIDEO:
-            _fail(work, "bad_result", f"The engine's result cannot be used: {exc.message}")
+            _fail(work, "bad_result", UNUSABLE(why=exc.message))
         else:
             _later(work, gettext_noop("The video looked damaged, fetching it again"))
     except OutputBlocked as exc:
@@ -309,7 +312,7 @@ def _let_go(work: _Work) -> None:
 
 def _again(work: _Work, reason: str) -> None:
     if work.attempt.store_tries >= MAX_TRIES:
-        _fail(work, "storing_failed", f"The finished video could not be stored: {reason.rstrip('.')}.")
+        _fail(work, "storing_failed", NOT_STORED(why=reason.rstrip(".")))
     else:
         _later(work, reason)
 

@@ -14,14 +14,21 @@ from typing import Any
 from django.db import transaction
 from django.db.models import Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from generation.models import Attempt, Provider, Status, VideoJob, VideoJobQuerySet
 from generation.services import notify
 from gpu.services import booking, charges
 from gpu.services.charges import Book, JobMoney
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 ZERO = Decimal(0)
+BILLED_ALL_THE_SAME = Sentence(
+    gettext_noop("It was finished and billed before it could be stopped: $%(usd)s were charged.")
+)
+BILLED_LATE = gettext_noop("The provider said late that it was billed.")
+NOT_BILLED_LATE = gettext_noop("The provider said late that it was not billed.")
 # Ends of an attempt that was sent which do not say whether the provider will bill it.
 UNKNOWN_ENDS = frozenset(
     {
@@ -151,7 +158,7 @@ def evidence_arrived(attempt: Attempt) -> None:
         if job is None or row is None:
             return  # whoever holds the job reads the evidence and settles
         truth = _price_of_call(job, row) if billed else ZERO
-        note = f"The provider said late that it was {'' if billed else 'not '}billed."
+        note = BILLED_LATE if billed else NOT_BILLED_LATE
         charges.correct_job(_money(job), usd=truth - row.cost_usd, book=Book.CLOUD, note=note)
         Attempt.objects.filter(pk=row.pk).update(cost_usd=truth)
         if not billed and job.cost_usd:
@@ -213,7 +220,7 @@ def _charge_cancelled(job: VideoJob, usd: Decimal) -> None:
     """The person changed their mind too late: the video was made and has to be paid."""
     price = Price(direct_usd=usd)
     columns = price.columns(job.reserved_usd)
-    message = f"It was finished and billed before it could be stopped: ${columns['cost_usd']:.2f} were charged."
+    message = BILLED_ALL_THE_SAME(usd=f"{columns['cost_usd']:.2f}")
     charges.settle_job(_money(job), charged=columns["cost_usd"], cloud_usd=_spent_on_calls(job), note="Cancelled late")
     VideoJob.objects.filter(pk=job.pk).update(**columns, message=message, updated_at=timezone.now())
 

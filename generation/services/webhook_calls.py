@@ -16,11 +16,18 @@ from generation.models import Notice, WebhookEndpoint
 from generation.services.secret_box import Unreadable, unseal
 from generation.services.webhook_signing import signed_headers
 from gpu.clients.guarded import AddressRefused, GuardError, Policy, check_syntax, guarded_client, port_of
+from i2v_site.sentences import Sentence
 
 TIMEOUT_S = 15.0
 # Of an answer only the head is read.
 ANSWER_BYTES = 64 * 1024
 GONE = 410
+
+ANSWERED = Sentence(gettext_noop("The receiver answered %(status)s."))
+REDIRECTED = Sentence(
+    gettext_noop("The receiver answered %(status)s: redirects are not followed. Give the final address.")
+)
+TOO_SLOW = Sentence(gettext_noop("No answer within %(seconds)s seconds."))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,9 +107,7 @@ def _judged(answer: httpx.Response, took_ms: int) -> Outcome:
     status = answer.status_code
     if answer.is_success:
         return Outcome(status_code=status, took_ms=took_ms)
-    error = f"The receiver answered {status}."
-    if answer.is_redirect:
-        error = f"The receiver answered {status}: redirects are not followed. Give the final address."
+    error = (REDIRECTED if answer.is_redirect else ANSWERED)(status=status)
     if status == GONE:
         error = gettext_noop("The receiver answered 410: it wants no more calls.")
     retry_after = answer.headers.get("retry-after", "").strip()
@@ -115,7 +120,7 @@ def _sentence(exc: Exception) -> str:
     if isinstance(exc, httpx.ConnectTimeout | httpx.ConnectError):
         return gettext_noop("No connection could be made.")
     if isinstance(exc, httpx.TimeoutException):
-        return f"No answer within {TIMEOUT_S:.0f} seconds."
+        return TOO_SLOW(seconds=f"{TIMEOUT_S:.0f}")
     return gettext_noop("The connection broke before an answer came.")
 
 

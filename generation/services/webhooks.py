@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from generation.errors import TooManyWebhooks, WebhookIsOff
 from generation.models import Delivery, DeliveryTry, Notice, WebhookEndpoint
@@ -19,6 +20,7 @@ from generation.services.webhook_calls import Outcome, check_address
 from generation.services.webhook_signing import new_secret
 from i2v_site.crashpoints import crashpoint
 from i2v_site.queue import ring
+from i2v_site.sentences import Sentence
 
 MAX_ENDPOINTS = 10
 # Two minutes are far more than one call may take; then somebody else makes the next.
@@ -26,6 +28,8 @@ HELD = timedelta(minutes=2)
 OLD_SECRET_SIGNS = timedelta(hours=24)
 OFF_AFTER = timedelta(days=5)
 RING_AT_ONCE = 1000
+
+NOTHING_ARRIVED = Sentence(gettext_noop("Nothing arrived for %(days)s days. At last: %(error)s"))
 
 State = Delivery.State
 
@@ -155,7 +159,7 @@ def _failed(row: Delivery, endpoint: WebhookEndpoint, outcome: Outcome, mine: An
     if outcome.is_gone:
         _switch_off(endpoint, outcome.error)
     elif rows.filter(failing_since__lt=timezone.now() - OFF_AFTER).exists():
-        _switch_off(endpoint, f"Nothing arrived for {OFF_AFTER.days} days. At last: {outcome.error}")
+        _switch_off(endpoint, NOTHING_ARRIVED(days=OFF_AFTER.days, error=outcome.error))
 
 
 def _is_well(endpoint: WebhookEndpoint) -> None:

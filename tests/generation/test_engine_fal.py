@@ -140,7 +140,7 @@ async def test_the_line_and_the_percentage_of_the_log_are_shown(fal: FalSimulato
         await first
 
     assert two.phases == [Phase.SENDING, Phase.WAITING, Phase.RENDERING, Phase.FINISHING]
-    assert any(news.position == 1 and news.message == "1st in line at fal.ai" for news in two.news)
+    assert any(news.position == 1 and news.message == "Number 1 in line at fal.ai" for news in two.news)
     fractions = {news.fraction for news in two.news if news.phase == Phase.RENDERING}
     assert any(fraction in {step / 10 for step in range(1, 10)} for fraction in fractions)
 

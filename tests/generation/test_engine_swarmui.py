@@ -181,7 +181,7 @@ async def test_those_who_wait_are_told_their_place_and_move_up(swarm: SwarmSimul
     positions = [progress.position or 0 for progress in places]
     assert positions == sorted(positions, reverse=True)
     assert {3, 2} <= set(positions)
-    assert "2nd in line" in {progress.message for progress in places}
+    assert "Number 2 in line" in {progress.message for progress in places}
 
 
 async def test_fractions_stay_between_zero_and_one(swarm: SwarmSimulator) -> None:
