@@ -101,7 +101,8 @@ def test_a_video_whose_purge_began_does_not_come_back_even_when_its_row_has_to_s
     purge_job(job_id=str(job.pk))
 
     assert restore_jobs(owner=person, ids=[job.pk]) == []
-    assert not default_storage.exists(job.video_key)
+    assert not default_storage.exists(f"out/{job.pk}")
+    assert VideoJob.objects.filter(pk=job.pk).exists()
 
 
 def test_a_row_that_has_to_stay_for_a_bill_keeps_no_word_of_its_person(person: User) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import time_machine
+from allauth.account.models import EmailAddress
 from django.apps import apps
 from django.contrib.auth.models import User
 from django.core.files.base import ContentFile
@@ -65,6 +66,7 @@ def full(db: None) -> User:
     clip = Clip.objects.create(owner=person, kind="trim", state="done", key=f"clip/{job.pk}/1.mp4")
     default_storage.save(clip.key, ContentFile(b"clip bytes"))
     clip.parts.create(job=job, position=0)
+    Clip.objects.create(owner=person, kind="gif")
     Batch.objects.create(owner=person, name="mine")
     job.tags.add(Tag.objects.create(owner=person, name="sea"))
     Preset.objects.create(owner=person, name="usual", model=model)
@@ -134,6 +136,24 @@ def test_asking_twice_is_one_erasure(full: User) -> None:
     assert erasing.close_account(person=full) == erasing.close_account(person=full)
 
 
+def test_an_erasure_touches_nobody_else(full: User, stranger: User) -> None:
+    hook = WebhookEndpoint.objects.create(owner=stranger, url="https://b.example", secret="sealed", secret_end="led")
+    link = ShareLink.objects.create(owner=stranger, job=factories.job(stranger))
+    EmailAddress.objects.create(user=stranger, email="bob@example.com")
+    ApiToken.objects.create(user=stranger, name="laptop")
+    open_one = Erasure.objects.create(person=factories.person("carl"))
+    deleted_by_hand = Erasure.objects.create(person=None)
+    for erasure in (erasing.close_account(person=full), deleted_by_hand):
+        erasing.go_on(erasure_id=str(erasure.pk))
+        erasure.refresh_from_db()
+        assert erasure.finished_at is not None
+
+    for row in (stranger, hook, link, open_one):
+        row.refresh_from_db()
+    assert (stranger.is_active, hook.enabled, link.revoked_at, open_one.finished_at) == (True, True, None, None)
+    assert (EmailAddress.objects.count(), ApiToken.objects.count()) == (1, 1)
+
+
 def test_the_last_administrator_cannot_leave(staff: User) -> None:
     with pytest.raises(LastOfStaff):
         erasing.close_account(person=staff)
@@ -145,11 +165,13 @@ def test_the_last_administrator_cannot_leave(staff: User) -> None:
 def test_what_somebody_still_works_on_waits_without_a_name_and_goes_later(full: User) -> None:
     until = timezone.now() + timedelta(minutes=2)
     held = factories.job(full, status="rendering", lease_token="held", lease_until=until)
+    EmailAddress.objects.create(user=full, email="ada@example.com")
     erasure = erasing.close_account(person=full)
     erasing.go_on(erasure_id=str(erasure.pk))
 
     full.refresh_from_db()
     erasure.refresh_from_db()
+    assert not EmailAddress.objects.exists()
     assert (full.username, full.email, erasure.finished_at) == (f"erased-{full.pk}", "", None)
     assert erasing.ring_open() == 0
     VideoJob.objects.filter(pk=held.pk).update(lease_token="", lease_until=None)
@@ -208,7 +230,7 @@ def test_the_export_holds_all_rows_and_files_and_no_secret(full: User, stranger:
 
 def test_a_file_that_is_missing_is_named_in_the_export(full: User, client: Client) -> None:
     client.force_login(full)
-    default_storage.delete(Clip.objects.get().key)
+    default_storage.delete(Clip.objects.get(kind="trim").key)
 
     assert b"clips/" in unzipped(client.post("/settings/data/export")).read("files-that-are-missing.txt")
 

@@ -146,7 +146,7 @@ def test_the_label_is_a_box_of_the_preferences_page_unless_the_operator_settled_
 
 
 def test_the_statement_is_kept_with_each_picture_that_is_used(person: User) -> None:
-    first, last = factories.source_image(person), factories.source_image(person)
+    first, last, other = (factories.source_image(person) for _ in range(3))
     said = {"rights_version": "2026-11", "rights_confirmed_at": timezone.now()}
     job = factories.job(person, image=first, end_image=last, **said)
     rights.note_on_pictures(job)
@@ -154,6 +154,8 @@ def test_the_statement_is_kept_with_each_picture_that_is_used(person: User) -> N
     for picture in (first, last):
         picture.refresh_from_db()
         assert (picture.rights_version, picture.rights_confirmed_at) == ("2026-11", job.rights_confirmed_at)
+    other.refresh_from_db()
+    assert (other.rights_version, other.rights_confirmed_at) == ("", None)
 
 
 def test_submitting_keeps_the_statement_with_the_picture_in_the_same_transaction(person: User) -> None:
