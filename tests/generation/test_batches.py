@@ -1,5 +1,6 @@
 """Several videos at once: what they are, what they cost together, and that there are all of them or none."""
 
+import secrets
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -206,6 +207,13 @@ def test_what_failed_is_asked_for_again_once_and_its_promise_counts(person: User
     assert batches.retry_failed(batch=batch) == []
     batch.refresh_from_db()
     assert batch.promised_usd == sum(job.reserved_usd for job in VideoJob.objects.filter(batch=batch)) == 5 * PRICE
+
+
+def test_a_seed_that_is_drawn_again_is_another_one_all_the_same(person: User, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = jobs.submit_job(owner=person, request=wish(person, seed=5))
+    monkeypatch.setattr(secrets.SystemRandom, "sample", lambda _self, _population, count: list(range(5, 5 + count)))
+
+    assert [one.seed for one in batches.variations_of(job=first, count=2)] == [5 + 2**31, 6]
 
 
 def test_variations_of_a_video_have_its_settings_and_other_seeds(person: User) -> None:

@@ -20,6 +20,7 @@ from generation.errors import ClipRefused, NoVideo, TooManyClips
 from generation.models import Clip, Fingerprint, VideoJob
 from generation.services import clip_sweeping
 from generation.services.clips import MAX_UNFINISHED, Part, delete_clip, make_clip, purge_clip, store_clip
+from generation.services.media import MAX_FRAMES
 from generation.services.outputs import sweep_orphans
 from generation.services.provenance import ALTERED, GENERATED, sign, verify
 from generation.services.stored_files import stored
@@ -65,6 +66,15 @@ def keys() -> list[str]:
 
 def rung(task: str = "make_clip") -> int:
     return sum(task in row.task["func"] for row in OrmQ.objects.all())
+
+
+def test_only_the_parts_that_are_kept_count_for_the_length(person: User) -> None:
+    done = {"status": "succeeded", "video_key": "out/v.mp4"}
+    long = factories.job(person, frames=MAX_FRAMES, fps=60, **done)
+    end = Part(long, MAX_FRAMES - 10, MAX_FRAMES)
+    assert make_clip(owner=person, kind="join", parts=[end, end]).parts.count() == 2
+    with pytest.raises(ClipRefused, match="at most"):
+        make_clip(owner=person, kind="join", parts=[end, Part(long)])
 
 
 def test_a_clip_is_queued_made_and_kept_with_what_it_is(job: VideoJob, settings: Settings) -> None:
