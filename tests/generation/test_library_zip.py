@@ -22,6 +22,7 @@ from generation.models import Status, VideoJob
 from generation.services import packing, stored_files
 from generation.services.library import add_tags
 from tests import factories
+from tests.generation.test_storage_s3 import bucket, s3_url  # noqa: F401 (fixtures)
 from tests.web import ROOT, running_web
 
 PIECE = stored_files.PIECE_BYTES
@@ -49,6 +50,21 @@ def fetched(page: Client, *jobs: VideoJob) -> zipfile.ZipFile:
 
 def table(archive: zipfile.ZipFile) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(archive.read("videos.csv").decode("utf-8-sig"))))
+
+
+def test_videos_come_out_of_a_bucket_piece_by_piece_and_one_that_is_gone_is_named(
+    bucket: Any,  # noqa: F811 (the fixture)
+    page: Client,
+    person: User,
+) -> None:
+    content = os.urandom(3 * PIECE + 17)
+    whole, gone = stored(person, content, prompt="whole"), stored(person, prompt="gone")
+    bucket.Object(gone.video_key).delete()
+    archive = fetched(page, whole, gone)
+
+    rows = {row["id"]: row for row in table(archive)}
+    assert archive.read(rows[str(whole.pk)]["file"]) == content
+    assert [rows[str(job.pk)]["problem"] for job in (whole, gone)] == ["", "The file is gone."]
 
 
 def test_videos_stand_in_it_under_good_names_with_what_made_them(page: Client, person: User) -> None:
