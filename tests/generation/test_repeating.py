@@ -29,6 +29,14 @@ def test_a_request_is_stored_with_all_that_belongs_to_it(person: User) -> None:
     assert [getattr(job, name) for name in kept] == [getattr(request, name) for name in kept]
 
 
+def test_a_picture_that_was_fetched_is_not_fetched_again(person: User) -> None:
+    address = "https://pictures.example/cat.jpg"
+    fetched = factories.job(person, image=factories.source_image(person), image_url=address)
+    waiting = factories.job(person, image=None, image_url=address)
+
+    assert [request_of(job).image_url for job in (fetched, waiting)] == ["", address]
+
+
 def test_a_retry_keeps_them(person: User) -> None:
     job = jobs.submit_job(owner=person, request=rich_request(person))
     VideoJob.objects.filter(pk=job.pk).update(status=Status.FAILED, error_code="internal")

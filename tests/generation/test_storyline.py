@@ -55,6 +55,7 @@ def test_the_chain_is_the_same_from_each_of_its_videos(chain: Chain) -> None:
         assert order(job) == [first, second, third]
     cuts = [(link.next_goes_on, link.cut_frame) for link in storyline_of(second).links]
     assert cuts == [(True, 5), (True, None), (False, None)]
+    assert [link.number for link in storyline_of(third).links] == [1, 2, 3]
 
 
 def test_a_video_alone_is_no_storyline(chain: Chain) -> None:
