@@ -97,6 +97,21 @@ def test_even_pictures_are_like_nothing(person: User, tmp_path: Path) -> None:
     assert not looks.is_same(facts.looks, facts.looks)
 
 
+def test_identical_is_the_same_bytes_or_the_same_looks_whatever_is_known_of_the_file(person: User) -> None:
+    mine, other = ["1e1e0f0f33335555"] * 5, ["fedcba9876543210"] * 5
+
+    def known(sha256: str, looks: list[str]) -> Fingerprint:
+        job = factories.job(person)
+        return fingerprints.remember(key=f"out/{job.pk}.mp4", path=Path("x"), sha256=sha256, job=job, looks=looks)
+
+    first, same_looks, same_bytes = known("a" * 64, mine), known("b" * 64, mine), known("a" * 64, [])
+    known("c" * 64, other)
+
+    for about in ({"job": first.job}, {"sha256": "a" * 64}):
+        assert set(fingerprints.identical(**about)) == {first, same_looks, same_bytes}
+    assert fingerprints.identical(sha256="d" * 64) == []
+
+
 def test_a_file_that_is_no_mp4_is_known_by_its_digest_alone(person: User, tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
 
