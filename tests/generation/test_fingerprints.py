@@ -50,6 +50,15 @@ def remembered(path: Path, owner: User, **values: Any) -> Fingerprint:
     return fingerprints.remember(key=f"out/{job.pk}/v.mp4", path=path, sha256="a" * 64, job=job, **values)
 
 
+def test_a_look_is_written_as_those_that_are_stored() -> None:
+    """One bit for each of 8 x 8 steps to the right that becomes brighter, row by row."""
+    brighter, darker, even = range(0, 90, 10), range(90, 0, -10), [50] * 9
+    up_and_down = [0, 20, 0, 20, 0, 20, 0, 20, 0]
+    rows = [brighter, darker, up_and_down, even, brighter, even, even, darker]
+
+    assert looks.look_of_grey([grey for row in rows for grey in row]) == "ff00aa00ff000000"
+
+
 def test_five_looks_are_kept_of_a_video_and_fewer_of_a_shorter_one(original: Path, tmp_path: Path) -> None:
     assert len(check_video(original).looks) == 5
     assert len(check_video(scene(tmp_path / "v.mp4", frames=3)).looks) == 3
