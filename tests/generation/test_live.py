@@ -252,6 +252,16 @@ def test_who_comes_back_hears_what_ended_and_what_was_deleted_meanwhile(
     assert ("job", str(long_ago.pk)) not in told
 
 
+def test_who_is_there_already_hears_nothing_again_because_another_tab_comes_back(address: str, person: User) -> None:
+    ended = _ended(person, seconds=60)
+    with following(address, _all(person), stay="1") as here:
+        assert next(here)[0] == "queue"
+        with following(address, _all(person), since=_ago(minutes=2), stay="1") as back:
+            assert next(data["id"] for name, data in back if name == "job") == str(ended.pk)
+            later = factories.job(person)
+            assert next(data["id"] for name, data in here if name == "job") == str(later.pk)
+
+
 def test_the_id_of_the_last_event_is_all_that_is_needed_to_go_on(address: str, person: User) -> None:
     job = factories.job(person)
     with httpx.stream("GET", f"{address}/events?token={_all(person)}", trust_env=False) as answer:
