@@ -5,6 +5,7 @@ from functools import lru_cache
 
 from django.conf import settings
 from django.utils.module_loading import import_string
+from django.utils.translation import gettext as _
 
 from gpu.clients.swarmui import SwarmClient
 from gpu.clients.vastai import VastClient
@@ -15,7 +16,7 @@ from gpu.services.fleet_values import Demand
 def vast() -> VastClient:
     """The account at vast.ai; one client per process. Raises RentingOff when there is no key."""
     if not settings.VASTAI_API_KEY:
-        raise RentingOff("There is no vast.ai key: the operator sets VASTAI_API_KEY.")
+        raise RentingOff(_("There is no vast.ai key: the operator sets VASTAI_API_KEY."))
     return _vast(settings.VASTAI_URL, settings.VASTAI_API_KEY)
 
 

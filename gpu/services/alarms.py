@@ -13,11 +13,13 @@ from django.conf import settings
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu import queries
 from gpu.models import Alarm, AlarmNotice, FleetStatus, GpuConfig, Instance, InstanceState
 from gpu.services import cloud_credit, config
 from i2v_site.queue import ring
+from i2v_site.sentences import Sentence
 
 SEND_TASK = "gpu.tasks.send_alarm"
 DESTROY_LIMIT = timedelta(minutes=5)
@@ -27,6 +29,34 @@ UNSENT_LIMIT = timedelta(minutes=5)
 CREDIT_FACTOR = 2
 # The share of its deadline after which a starting machine counts as stuck; at the deadline it is given back.
 STARTING_SHARE = 0.75
+
+
+class _OfMachine(Sentence):
+    """Begins with a machine's name. "Being given back: it has cost …" has the same end, and is no machine."""
+
+    def said(self, text: str) -> str | None:
+        return None if ": " in text else super().said(text)
+
+
+STRANGER = Sentence(gettext_noop("vast.ai bills a machine that this installation did not rent: %(machine)s."))
+STRANGER_AT = Sentence(
+    gettext_noop("vast.ai bills a machine that this installation did not rent: %(number)s (%(gpu)s, $%(usd)s an hour).")
+)
+STRANGER_AT_NAMED = Sentence(
+    gettext_noop(
+        "vast.ai bills a machine that this installation did not rent: "
+        "%(number)s (%(gpu)s, $%(usd)s an hour, %(label)s)."
+    )
+)
+LOW_CREDIT = Sentence(gettext_noop("$%(left)s of credit is left on vast.ai; below $%(least)s nothing is rented."))
+NO_CLOUD = Sentence(gettext_noop("fal.ai takes no calls: %(said)s Cloud videos are refused until it takes one again."))
+SPENT_TODAY = Sentence(gettext_noop("$%(spent)s of at most $%(cap)s were spent today."))
+SPENT_IN_MONTH = Sentence(gettext_noop("$%(spent)s of at most $%(cap)s were spent this month."))
+NEAR_OWN_CAP = _OfMachine(gettext_noop("%(machine)s has cost $%(spent)s of the $%(cap)s that a machine may cost."))
+NOT_GONE = Sentence(gettext_noop("%(machine)s is not confirmed gone after %(minutes)s minutes and %(tries)s tries."))
+STUCK = Sentence(gettext_noop("%(machine)s: %(state)s for %(minutes)s minutes."))
+STUCK_SAYING = Sentence(gettext_noop("%(machine)s: %(state)s for %(minutes)s minutes. %(trouble)s"))
+UNSEEN = Sentence(gettext_noop("%(machine)s: vast.ai has not listed it for %(minutes)s minutes."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,75 +156,81 @@ def _findings(now: datetime) -> Iterator[Finding]:
 def _strangers(status: FleetStatus) -> Iterator[Finding]:
     for stranger in status.strangers:
         vast_id = str(stranger["vast_id"])
-        message = f"vast.ai bills a machine that this installation did not rent: {vast_id}{_described(stranger)}."
-        yield Finding(Alarm.Kind.UNKNOWN_MACHINE, f"stranger:{vast_id}", message)
+        yield Finding(Alarm.Kind.UNKNOWN_MACHINE, f"stranger:{vast_id}", _described(vast_id, stranger))
 
 
-def _described(stranger: dict[str, Any]) -> str:
-    price = f"${stranger['usd_per_hour']} an hour" if stranger.get("usd_per_hour") else ""
-    words = ", ".join(part for part in (stranger.get("gpu_name"), price, stranger.get("label")) if part)
-    return f" ({words})" if words else ""
+def _described(vast_id: str, stranger: dict[str, Any]) -> str:
+    gpu, usd, label = (stranger.get(name) or "" for name in ("gpu_name", "usd_per_hour", "label"))
+    if gpu and usd and label:
+        return STRANGER_AT_NAMED(number=vast_id, gpu=gpu, usd=usd, label=label)
+    if gpu and usd:
+        return STRANGER_AT(number=vast_id, gpu=gpu, usd=usd)
+    words = ", ".join(part for part in (gpu, f"${usd} an hour" if usd else "", label) if part)
+    return STRANGER(machine=f"{vast_id} ({words})" if words else vast_id)
 
 
 def _low_credit(status: FleetStatus) -> Iterator[Finding]:
     floor = config.load().min_credit_usd
     if status.credit_usd is not None and status.credit_usd < floor * CREDIT_FACTOR:
-        message = f"${status.credit_usd:.2f} of credit is left on vast.ai; below ${floor:.2f} nothing is rented."
+        message = LOW_CREDIT(left=f"{status.credit_usd:.2f}", least=f"{floor:.2f}")
         yield Finding(Alarm.Kind.CREDIT, "credit", message)
 
 
 def _low_cloud_credit(now: datetime) -> Iterator[Finding]:
     said = cloud_credit.trouble(now)
     if said:
-        message = f"fal.ai takes no calls: {said} Cloud videos are refused until it takes one again."
-        yield Finding(Alarm.Kind.CREDIT, "credit:cloud", message)
+        yield Finding(Alarm.Kind.CREDIT, "credit:cloud", NO_CLOUD(said=said))
 
 
 def _near_caps(now: datetime, policy: GpuConfig) -> Iterator[Finding]:
     money = queries.spending(now)
     periods = (
-        (f"cap:{now:%Y-%m-%d}", "today", money.today_usd, money.daily_cap_usd),
-        (f"cap:{now:%Y-%m}", "this month", money.month_usd, money.monthly_cap_usd),
+        (f"cap:{now:%Y-%m-%d}", SPENT_TODAY, money.today_usd, money.daily_cap_usd),
+        (f"cap:{now:%Y-%m}", SPENT_IN_MONTH, money.month_usd, money.monthly_cap_usd),
     )
     for key, words, spent, cap in periods:
         if spent > 0 and spent * 100 >= cap * policy.soft_cap_percent:
-            yield Finding(Alarm.Kind.CAP, key, f"${spent:.2f} of at most ${cap:.2f} were spent {words}.")
+            yield Finding(Alarm.Kind.CAP, key, words(spent=f"{spent:.2f}", cap=f"{cap:.2f}"))
 
 
 def _near_own_cap(instance: Instance, policy: GpuConfig) -> Iterator[Finding]:
     cap = policy.machine_cap_usd
     if cap is not None and instance.spent_usd > 0 and instance.spent_usd * 100 >= cap * policy.soft_cap_percent:
-        message = f"{instance} has cost ${instance.spent_usd:.2f} of the ${cap:.2f} that a machine may cost."
+        message = NEAR_OWN_CAP(machine=instance, spent=f"{instance.spent_usd:.2f}", cap=f"{cap:.2f}")
         yield Finding(Alarm.Kind.CAP, f"machine-cap:{instance.pk}", message, instance.pk)
 
 
 def _trouble_of(instance: Instance, now: datetime, status: FleetStatus | None) -> Iterator[Finding]:
     if instance.state == InstanceState.DESTROYING:
         if now - instance.state_since > DESTROY_LIMIT:
-            minutes = int((now - instance.state_since).total_seconds() // 60)
-            message = f"{instance} is not confirmed gone after {minutes} minutes and {instance.destroy_tries} tries."
+            minutes = _minutes(now - instance.state_since)
+            message = NOT_GONE(machine=instance, minutes=minutes, tries=instance.destroy_tries)
             yield Finding(Alarm.Kind.SLOW_DESTROY, f"destroy:{instance.pk}", message, instance.pk)
         return
-    cause = stuck_cause(instance, now, status)
-    if cause:
-        yield Finding(Alarm.Kind.STUCK, f"stuck:{instance.pk}", f"{instance}: {cause}", instance.pk)
+    message = _stuck(instance, now, status)
+    if message:
+        yield Finding(Alarm.Kind.STUCK, f"stuck:{instance.pk}", message, instance.pk)
 
 
-def stuck_cause(instance: Instance, now: datetime, status: FleetStatus | None) -> str:
-    """Why a machine that is not being given back does not get on; "" when it does."""
+def _stuck(instance: Instance, now: datetime, status: FleetStatus | None) -> str:
+    """Which machine that is not being given back does not get on, and why; "" when it does."""
     since = now - instance.state_since
     # While it is prepared, its trouble only says what is not there yet.
     if instance.trouble and instance.state != InstanceState.PROVISIONING:
-        return instance.trouble
+        # No sentence: a colon between two values would be found in every other text.
+        return f"{instance}: {instance.trouble}"
+    state, minutes = instance.get_state_display(), _minutes(since)
     if instance.state in (InstanceState.REQUESTED, InstanceState.CREATING) and since > UNSENT_LIMIT:
-        return f"{instance.get_state_display()} for {_minutes(since)}."
+        return STUCK(machine=instance, state=state, minutes=minutes)
     limits = {
         InstanceState.BOOTING: settings.BOOT_DEADLINE_SECONDS,
         InstanceState.PROVISIONING: settings.PROVISION_DEADLINE_SECONDS,
     }
     limit_s = limits.get(InstanceState(instance.state))
     if limit_s is not None and since.total_seconds() > limit_s * STARTING_SHARE:
-        return f"{instance.get_state_display()} for {_minutes(since)}. {instance.trouble}".strip()
+        if not instance.trouble:
+            return STUCK(machine=instance, state=state, minutes=minutes)
+        return STUCK_SAYING(machine=instance, state=state, minutes=minutes, trouble=instance.trouble)
     return _unseen(instance, status)
 
 
@@ -203,8 +239,8 @@ def _unseen(instance: Instance, status: FleetStatus | None) -> str:
     if status is None or status.listed_at is None or instance.seen_at is None:
         return ""
     gap = status.listed_at - instance.seen_at
-    return f"vast.ai has not listed it for {_minutes(gap)}." if gap > UNSEEN_LIMIT else ""
+    return UNSEEN(machine=instance, minutes=_minutes(gap)) if gap > UNSEEN_LIMIT else ""
 
 
-def _minutes(span: timedelta) -> str:
-    return f"{int(span.total_seconds() // 60)} minutes"
+def _minutes(span: timedelta) -> int:
+    return int(span.total_seconds() // 60)

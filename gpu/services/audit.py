@@ -15,14 +15,27 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.db.models import Count, Q, QuerySet, Sum
 from django.db.models.functions import TruncDate
+from django.utils.translation import gettext_noop
 
 from gpu.models import Book, DayTotal, Instance, LedgerEntry, Purse
 from gpu.services.booking import ZERO, Kind, account_of, near
+from i2v_site.sentences import Sentence
 
 # The sums of people whose accounts are gone: their entries stay, and name nobody. No account has this number.
 GONE = account_of(Book.PERSON, 0)
 MOVES = (Kind.SPEND, Kind.CORRECT)
 Days = dict[tuple[str, date], Decimal]
+TOO_OFTEN = Sentence(gettext_noop("%(count)s entries of the kind %(kind)s, where there is one at most."))
+WRONG_REST = Sentence(gettext_noop("What was given back, $%(usd)s, is not what was left of the promise."))
+BELOW_ZERO = Sentence(gettext_noop("Corrections take back $%(back)s of $%(spent)s spent."))
+CHARGED_AGAIN = Sentence(gettext_noop("Charged %(count)s times."))
+STILL_OPEN = gettext_noop("Charged, and its promise is still open.")
+ABOVE_PROMISE = Sentence(gettext_noop("Charged $%(charged)s, where $%(promised)s were promised."))
+ROW_SPENT = Sentence(gettext_noop("Its row says $%(row)s spent, its entries say $%(entries)s."))
+ROW_PROMISED = Sentence(gettext_noop("Its row says $%(row)s promised, its entry says $%(entry)s."))
+NOT_RELEASED = Sentence(gettext_noop("It is over, and $%(usd)s are still promised to it."))
+WRONG_TOTAL = Sentence(gettext_noop("The total of %(day)s says $%(total)s, the entries say $%(entries)s."))
+WRONG_PURSE = Sentence(gettext_noop("The purse says $%(purse)s promised, the entries say $%(entries)s."))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -69,11 +82,11 @@ def _subject(sums: dict[str, Any]) -> Iterator[Problem]:
     name = f"{sums['book']} {sums['subject']}"
     for kind in (Kind.RESERVE, Kind.RELEASE):
         if sums[f"n_{kind}"] > 1:
-            yield Problem(name, f"{sums[f'n_{kind}']} entries of the kind {kind}, where there is one at most.")
+            yield Problem(name, TOO_OFTEN(count=sums[f"n_{kind}"], kind=kind))
     if sums["n_release"] == 1 and not _released_right(sums):
-        yield Problem(name, f"What was given back, ${sums['usd_release']}, is not what was left of the promise.")
+        yield Problem(name, WRONG_REST(usd=sums["usd_release"]))
     if sums["usd_spend"] + sums["usd_correct"] < 0:
-        yield Problem(name, f"Corrections take back ${-sums['usd_correct']} of ${sums['usd_spend']} spent.")
+        yield Problem(name, BELOW_ZERO(back=-sums["usd_correct"], spent=sums["usd_spend"]))
     if sums["book"] != Book.MACHINE:
         yield from _job(name, sums)
 
@@ -93,12 +106,12 @@ def _released_right(sums: dict[str, Any]) -> bool:
 
 def _job(name: str, sums: dict[str, Any]) -> Iterator[Problem]:
     if sums["n_spend"] > 1:
-        yield Problem(name, f"Charged {sums['n_spend']} times.")
+        yield Problem(name, CHARGED_AGAIN(count=sums["n_spend"]))
     if sums["n_spend"] and not sums["n_release"]:
-        yield Problem(name, "Charged, and its promise is still open.")
+        yield Problem(name, STILL_OPEN)
     charged = sums["usd_spend"] + sums["usd_correct"]
     if sums["book"] == Book.PERSON and charged > sums["usd_reserve"]:
-        yield Problem(name, f"Charged ${charged}, where ${sums['usd_reserve']} were promised.")
+        yield Problem(name, ABOVE_PROMISE(charged=charged, promised=sums["usd_reserve"]))
 
 
 # --- machines ---------------------------------------------------------------------------------------------------------
@@ -114,11 +127,11 @@ def _machines() -> Iterator[Problem]:
     for row in rows:
         name = f"machine {row.pk}"
         if row.spent_usd != near(row.moved):
-            yield Problem(name, f"Its row says ${row.spent_usd} spent, its entries say ${near(row.moved)}.")
+            yield Problem(name, ROW_SPENT(row=row.spent_usd, entries=near(row.moved)))
         if row.reserved_usd != near(row.promised):
-            yield Problem(name, f"Its row says ${row.reserved_usd} promised, its entry says ${near(row.promised)}.")
+            yield Problem(name, ROW_PROMISED(row=row.reserved_usd, entry=near(row.promised)))
         if row.is_over and row.reserved_usd and not row.released:
-            yield Problem(name, f"It is over, and ${row.reserved_usd} are still promised to it.")
+            yield Problem(name, NOT_RELEASED(usd=row.reserved_usd))
 
 
 # --- the sums that are kept ready ------------------------------------------------------------------------------------
@@ -133,7 +146,7 @@ def _totals() -> Iterator[Problem]:
     for account, day in sorted({*stored, *true}):
         says, is_usd = stored.get((account, day), ZERO), true.get((account, day), ZERO)
         if says != is_usd:
-            yield Problem(account, f"The total of {day} says ${says}, the entries say ${is_usd}.")
+            yield Problem(account, WRONG_TOTAL(day=day, total=says, entries=is_usd))
 
 
 def _purses() -> Iterator[Problem]:
@@ -145,7 +158,7 @@ def _purses() -> Iterator[Problem]:
     for account in sorted({*stored, *true}):
         says, is_usd = stored.get(account, ZERO), true.get(account, ZERO)
         if says != is_usd:
-            yield Problem(account, f"The purse says ${says} promised, the entries say ${is_usd}.")
+            yield Problem(account, WRONG_PURSE(purse=says, entries=is_usd))
 
 
 def _true_totals(entries: QuerySet[LedgerEntry] | None = None) -> Days:

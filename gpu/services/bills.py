@@ -13,6 +13,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu import providers
 from gpu.clients.vastai_errors import VastError
@@ -24,6 +25,7 @@ from gpu.services.booking import ZERO, Kind, Line, write
 from gpu.services.ledger import CENT_PARTS
 from gpu.services.machine_costs import BILL_WAIT
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 log = logging.getLogger(__name__)
 FIRST_LOOK = timedelta(hours=1)  # after the end of a machine
@@ -31,6 +33,9 @@ EVERY = timedelta(days=1)
 RETRY = timedelta(hours=1)  # when vast.ai did not answer, or we died while asking
 A_DAY_APART = timedelta(hours=20)
 AT_ONCE = 50
+UNREAD = Sentence(gettext_noop("vast.ai's bill could not be read: %(error)s"))
+UNNAMED = Sentence(gettext_noop("vast.ai's bill does not name it; $%(usd)s are as we reckoned."))
+CORRECTED = Sentence(gettext_noop("vast.ai charged $%(charged)s where $%(booked)s were booked."))
 
 
 def check(now: datetime | None = None) -> int:
@@ -48,7 +53,7 @@ def check(now: datetime | None = None) -> int:
     except (VastError, RentingOff) as exc:
         log.warning("vast.ai: the charges of %s machines could not be read: %s", len(rows), exc)
         for row in rows:
-            timeline.note_once(row, "bill", f"vast.ai's bill could not be read: {exc}")
+            timeline.note_once(row, "bill", UNREAD(error=exc))
         return 0
     crashpoint("vast.bill.read")
     for row in rows:
@@ -97,7 +102,7 @@ def _take(pk: UUID, bill: Decimal | None, now: datetime) -> None:
         row.charges_checked_at, row.bill_settled, row.bill_next_at = now, settled, None if settled else now + EVERY
         row.save(update_fields=["spent_usd", "charged_usd", "charges_checked_at", "bill_settled", "bill_next_at"])
         if settled and bill is None:
-            timeline.note(row, "bill", f"vast.ai's bill does not name it; ${row.spent_usd:.2f} are as we reckoned.")
+            timeline.note(row, "bill", UNNAMED(usd=f"{row.spent_usd:.2f}"))
 
 
 def _is_settled(row: Instance, bill: Decimal | None, now: datetime) -> bool:
@@ -114,7 +119,7 @@ def _correct(row: Instance, difference: Decimal, now: datetime) -> None:
     number = row.ledger.filter(kind=Kind.CORRECT).count() + 1
     booked = row.spent_usd
     row.spent_usd = booked + difference
-    words = f"vast.ai charged ${row.spent_usd:.3f} where ${booked:.3f} were booked."
+    words = CORRECTED(charged=f"{row.spent_usd:.3f}", booked=f"{booked:.3f}")
     write(
         Line(
             book=Book.MACHINE,

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
+from django.utils.translation import gettext_noop
 
 from gpu.clients.vastai import VastClient
 from gpu.clients.vastai_errors import VastError
@@ -13,15 +14,20 @@ from gpu.models import Instance, InstanceState
 from gpu.services import hosts, log_tail, machines, provisioning, readiness, timeline
 from gpu.services.identity import secret_of
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 S = InstanceState
 GB = 10**9
 WORDS = {
-    "disk": "Checking the disk",
-    "download": "Downloading",
-    "verify": "Checking the files",
-    "done": "The models are there",
+    "disk": gettext_noop("Checking the disk"),
+    "download": gettext_noop("Downloading"),
+    "verify": gettext_noop("Checking the files"),
+    "done": gettext_noop("The models are there"),
 }
+DOWNLOADING = Sentence(gettext_noop("Downloading %(done)s of %(total)s GB"))
+DOWNLOADING_AT = Sentence(gettext_noop("Downloading %(done)s of %(total)s GB at %(speed)s MB/s"))
+READY = Sentence(gettext_noop("Ready after %(minutes)s minutes; $%(usd)s so far."))
+NOT_PREPARED = Sentence(gettext_noop("Preparing it failed: %(error)s"))
 
 
 def look_after(client: VastClient, row: Instance, record: Record | None, now: datetime) -> None:
@@ -52,7 +58,7 @@ def _logs(client: VastClient, row: Instance) -> Callable[[], str]:
 def _bring_up(client: VastClient, row: Instance, record: Record, now: datetime) -> None:
     logs = _logs(client, row)
     needed = readiness.needed_models()
-    said = "SwarmUI has no address yet."
+    said = gettext_noop("SwarmUI has no address yet.")
     for place in readiness.places(record, secret_of(row), logs):
         look = readiness.look(place, secret_of(row), needed)
         if look.is_ready:
@@ -72,7 +78,7 @@ def _ready(row: Instance, url: str, features: frozenset[str], now: datetime) -> 
             return
         hosts.booted(row, now=now)
         minutes = (now - (row.sent_at or row.created_at)).total_seconds() / 60
-        timeline.note(row, "ready", f"Ready after {minutes:.1f} minutes; ${row.spent_usd:.2f} so far.", url=url)
+        timeline.note(row, "ready", READY(minutes=f"{minutes:.1f}", usd=f"{row.spent_usd:.2f}"), url=url)
 
 
 def _progress(row: Instance, logs: Callable[[], str], said: str, now: datetime) -> None:
@@ -85,7 +91,7 @@ def _progress(row: Instance, logs: Callable[[], str], said: str, now: datetime) 
         Instance.objects.filter(pk=row.pk, state=S.PROVISIONING).update(trouble=said[:300])
         return
     if progress.error:
-        reason = f"Preparing it failed: {progress.error} {progress.file}".strip()
+        reason = NOT_PREPARED(error=f"{progress.error} {progress.file}".strip())
         hosts.failed(row, reason=reason, now=now)
         machines.to_destroying(row, reason=reason)
         return
@@ -103,11 +109,10 @@ def _progress(row: Instance, logs: Callable[[], str], said: str, now: datetime) 
 
 def words(step: str, done: int, total: int, mbps: float | None) -> str:
     """Downloading 14.2 of 26.2 GB at 210 MB/s"""
-    doing = WORDS.get(step, step.capitalize())
     if step != "download" or not total:
-        return doing
-    speed = f" at {mbps / 8:.0f} MB/s" if mbps else ""
-    return f"{doing} {done / GB:.1f} of {total / GB:.1f} GB{speed}"
+        return WORDS.get(step, step.capitalize())
+    parts = {"done": f"{done / GB:.1f}", "total": f"{total / GB:.1f}"}
+    return DOWNLOADING_AT(**parts, speed=f"{mbps / 8:.0f}") if mbps else DOWNLOADING(**parts)
 
 
 def _follow(client: VastClient, row: Instance, record: Record) -> None:
@@ -117,7 +122,7 @@ def _follow(client: VastClient, row: Instance, record: Record) -> None:
             return
         if readiness.look(place, secret_of(row), []).is_ready:
             if Instance.objects.filter(pk=row.pk, state=S.READY).update(url=place.url):
-                timeline.note(row, "moved", "SwarmUI answers at another address now.", url=place.url)
+                timeline.note(row, "moved", gettext_noop("SwarmUI answers at another address now."), url=place.url)
             return
 
 
@@ -129,4 +134,4 @@ def keep_alive(row: Instance, record: Record, now: datetime) -> None:
     if address is not None:
         renewal = provisioning.renew_lease(row, str(address), until=wall.timestamp())
         if renewal.error == "refused":
-            timeline.note_once(row, "trouble", "Its dead-man switch does not know our signature.")
+            timeline.note_once(row, "trouble", gettext_noop("Its dead-man switch does not know our signature."))

@@ -11,23 +11,30 @@ from decimal import Decimal
 
 from django.db.models import Q, Sum
 from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_noop
 
 from gpu.errors import CapReached
 from gpu.models import Book, DayTotal, GpuConfig, Instance, LedgerEntry, PersonBudget, Purse
 from gpu.services.booking import ZERO, account_of, day_of, near
+from i2v_site.sentences import Sentence, translated
 
 SITE_ACCOUNTS = (str(Book.MACHINE), str(Book.CLOUD))
 PERSON, SITE = "person", "site"
 DAY, MONTH = "day", "month"
-_NEXT = {DAY: gettext_lazy("tomorrow (UTC)"), MONTH: gettext_lazy("next month")}
+_NEXT = {DAY: gettext_noop("tomorrow (UTC)"), MONTH: gettext_noop("next month")}
 _CAPS = {
-    (PERSON, DAY): gettext_lazy("your own cap of %(cap)s a day"),
-    (PERSON, MONTH): gettext_lazy("your own cap of %(cap)s a month"),
-    (SITE, DAY): gettext_lazy("this site's cap of %(cap)s a day"),
-    (SITE, MONTH): gettext_lazy("this site's cap of %(cap)s a month"),
+    (PERSON, DAY): Sentence(gettext_noop("your own cap of %(cap)s a day")),
+    (PERSON, MONTH): Sentence(gettext_noop("your own cap of %(cap)s a month")),
+    (SITE, DAY): Sentence(gettext_noop("this site's cap of %(cap)s a day")),
+    (SITE, MONTH): Sentence(gettext_noop("this site's cap of %(cap)s a month")),
 }
+_REFUSAL = Sentence(
+    gettext_noop(
+        "%(what)s may cost up to %(usd)s, but only %(left)s are left under %(cap)s: %(spent)s were spent and "
+        "%(promised)s are set aside for what still runs. Choose something cheaper, wait until %(next)s, or ask the "
+        "operator for a higher cap."
+    )
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,21 +162,17 @@ def check(rooms: Iterable[Room], usd: Decimal, *, what: str = "") -> None:
 
 
 def refusal_text(room: Room, usd: Decimal, *, what: str = "") -> str:
-    """Which cap, what is left, what to do."""
-    cap = _CAPS[room.scope, room.period] % {"cap": f"${room.cap_usd or ZERO:.2f}"}
-    return _(
-        "%(what)s may cost up to %(usd)s, but only %(left)s are left under %(cap)s: %(spent)s were spent and "
-        "%(promised)s are set aside for what still runs. Choose something cheaper, wait until %(next)s, or ask the "
-        "operator for a higher cap."
-    ) % {
-        "what": what or _("This video"),
-        "usd": f"${usd:.2f}",
-        "left": f"${room.left_usd or ZERO:.2f}",
-        "cap": cap,
-        "spent": f"${room.spent_usd:.2f}",
-        "promised": f"${room.promised_usd:.2f}",
-        "next": _NEXT[room.period],
-    }
+    """Which cap, what is left, what to do: in the language of who asks, and in English where nobody does."""
+    text = _REFUSAL(
+        what=what or gettext_noop("This video"),
+        usd=f"${usd:.2f}",
+        left=f"${room.left_usd or ZERO:.2f}",
+        cap=_CAPS[room.scope, room.period](cap=f"${room.cap_usd or ZERO:.2f}"),
+        spent=f"${room.spent_usd:.2f}",
+        promised=f"${room.promised_usd:.2f}",
+        next=_NEXT[room.period],
+    )
+    return translated(text)
 
 
 # --- sums ----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from django.db.models import Q
+from django.utils.translation import gettext_noop
 
 from gpu.clients.vastai_errors import VastError
 from gpu.models import Book, FleetStatus, GpuConfig, Instance, InstanceState
@@ -27,8 +28,10 @@ from gpu.services.fleet_values import (
 )
 from i2v_site.crashpoints import crashpoint
 from i2v_site.errors import DomainError
+from i2v_site.sentences import Sentence
 
 S = InstanceState
+NO_OFFERS = Sentence(gettext_noop("vast.ai shows no offers now: %(exc)s"))
 
 
 def decide_and_act(demand: Demand, *, now: datetime, may_rent: bool) -> list[Decision]:
@@ -121,7 +124,7 @@ def _offers(policy: Policy, demand: Demand) -> tuple[list[Offer], str]:
     try:
         return market.find(policy), ""
     except VastError as exc:
-        return [], f"vast.ai shows no offers now: {exc}"
+        return [], NO_OFFERS(exc=exc)
 
 
 def _carry_out(decision: Decision, rows: Mapping[str, Instance]) -> str:
@@ -142,7 +145,7 @@ def _carry_out(decision: Decision, rows: Mapping[str, Instance]) -> str:
         Instance.objects.filter(later, pk=row.pk, state__in=machines.WANTED).update(lease_until=decision.until)
     elif isinstance(decision, Drain):
         if row.move(S.READY, to=S.DRAINING, end_reason=decision.reason[:300], lease_until=decision.until):
-            timeline.note(row, "draining", f"Finishing its work: {decision.reason}.")
+            timeline.note(row, "draining", machines.FINISHING(reason=f"{decision.reason}."))
             crashpoint("vast.drain.committed")
     elif isinstance(decision, Destroy):
         machines.to_destroying(row, reason=f"{decision.reason}.")

@@ -8,6 +8,8 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext_noop
+
 from gpu.services import offers as offering
 from gpu.services.fleet_machines import fates, in_service
 from gpu.services.fleet_situation import Server, Situation, clear_time_s
@@ -28,12 +30,39 @@ from gpu.services.fleet_values import (
     Wait,
 )
 from gpu.services.offers import ScoredOffer
+from i2v_site.sentences import Sentence
 
 DEFAULTS = Assumptions()
 # Another machine has to render at least this many times as long as it boots.
 PAYBACK = 1.0
 # A lifetime cut short by a cap still has to hold the boot twice and this much on top.
 LEAST_WORK_S = 900
+# Why nothing is rented.
+FULL = Sentence(gettext_noop("no more than %(most)s machines may run at a time"))
+TOO_LITTLE = Sentence(gettext_noop("%(limit)s leaves $%(left)s, too little for a machine at $%(usd)s an hour"))
+NONE_FITS = Sentence(gettext_noop("none of %(count)s offers fits"))
+NONE_FITS_BECAUSE = Sentence(gettext_noop("none of %(count)s offers fits, most often because %(reason)s"))
+DONE_SOON = Sentence(
+    gettext_noop(
+        "%(waiting)s waiting videos are done in %(minutes)s minutes as it is, "
+        "another machine takes %(boot)s minutes to boot"
+    )
+)
+COMPANY = Sentence(gettext_noop("the first video waits up to %(minutes)s minutes for company"))
+# Why something is.
+WANTED = Sentence(gettext_noop("at least %(least)s machines are wanted"))
+ONE_WAITS = gettext_noop("1 video waits and no machine runs")
+MANY_WAIT = Sentence(gettext_noop("%(waiting)s videos wait and no machine runs"))
+FASTER = Sentence(
+    gettext_noop(
+        "%(waiting)s waiting videos take %(minutes)s minutes, %(less)s with it; "
+        "another machine takes %(boot)s minutes to boot"
+    )
+)
+CHEAPEST = Sentence(gettext_noop("%(why)s. %(gpu)s at $%(usd)s a video is the cheapest."))
+CHEAPEST_KNOWN = Sentence(
+    gettext_noop("%(why)s. %(gpu)s at $%(usd)s a video is the cheapest, with what is remembered of the host.")
+)
 
 
 def decide(
@@ -81,7 +110,7 @@ def _choose(situation: Situation, serving: list[Machine], lacking: int, ranked: 
     places = situation.policy.max_machines - len(situation.rented())
     room, limit = situation.room_usd()
     rents: list[Decision] = []
-    full = f"no more than {situation.policy.max_machines} machines may run at a time"
+    full = FULL(most=situation.policy.max_machines)
     no = _no_offer(ranked) if places > 0 else full
     for scored in ranked:
         # A stored answer of the market still shows what was just rented, and a machine may fail as a whole.
@@ -95,7 +124,7 @@ def _choose(situation: Situation, serving: list[Machine], lacking: int, ranked: 
         one_room, one_limit = situation.room_of_one(room, limit)
         rent = _rent(situation, scored, one_room, why)
         if rent is None:
-            no = f"{one_limit} leaves ${one_room:.2f}, too little for a machine at ${scored.usd_per_hour:.3f} an hour"
+            no = TOO_LITTLE(limit=one_limit, left=f"{one_room:.2f}", usd=f"{scored.usd_per_hour:.3f}")
             continue
         rents.append(rent)
         room -= rent.reserve_usd
@@ -107,8 +136,9 @@ def _choose(situation: Situation, serving: list[Machine], lacking: int, ranked: 
 def _no_offer(ranked: list[ScoredOffer]) -> str:
     """Why there is nothing to rent, with what keeps the most offers out."""
     reasons = [reason for one in ranked for reason in one.excluded]
-    often = f", most often because {max(sorted(set(reasons)), key=reasons.count)}" if reasons else ""
-    return f"none of {len(ranked)} offers fits{often}"
+    if not reasons:
+        return NONE_FITS(count=len(ranked))
+    return NONE_FITS_BECAUSE(count=len(ranked), reason=max(sorted(set(reasons)), key=reasons.count))
 
 
 def _server(situation: Situation, scored: ScoredOffer) -> Server:
@@ -118,26 +148,26 @@ def _server(situation: Situation, scored: ScoredOffer) -> Server:
 def _why_rent(situation: Situation, servers: list[Server], scored: ScoredOffer, lacking: int) -> tuple[str, str]:
     """Why this machine is worth its boot, or else why it is not: one of the two texts is empty."""
     if lacking > 0:
-        return f"at least {situation.policy.min_machines} machines are wanted", ""
+        return WANTED(least=situation.policy.min_machines), ""
     waiting = situation.demand.waiting
     if waiting <= 0:
-        return "", "nothing waits"
+        return "", gettext_noop("nothing waits")
     new = _server(situation, scored)
     if not servers:
         return _why_first(situation, waiting * new.seconds_per_video, new.free_in_s)
     without, with_it = clear_time_s(servers, waiting), clear_time_s([*servers, new], waiting)
-    boot = f"another machine takes {new.free_in_s / 60:.0f} minutes to boot"
+    said = {"waiting": waiting, "minutes": f"{without / 60:.0f}", "boot": f"{new.free_in_s / 60:.0f}"}
     if with_it < (1 + PAYBACK) * new.free_in_s:
-        return "", f"{waiting} waiting videos are done in {without / 60:.0f} minutes as it is, {boot}"
-    return f"{waiting} waiting videos take {without / 60:.0f} minutes, {with_it / 60:.0f} with it; {boot}", ""
+        return "", DONE_SOON(**said)
+    return FASTER(**said, less=f"{with_it / 60:.0f}"), ""
 
 
 def _why_first(situation: Situation, work_s: float, boot_s: float) -> tuple[str, str]:
     patience_s = situation.policy.patience_minutes * 60
     if work_s < boot_s and situation.demand.oldest_wait_s < patience_s:
-        return "", f"the first video waits up to {situation.policy.patience_minutes:g} minutes for company"
+        return "", COMPANY(minutes=f"{situation.policy.patience_minutes:g}")
     waiting = situation.demand.waiting
-    return f"{waiting} {'video waits' if waiting == 1 else 'videos wait'} and no machine runs", ""
+    return ONE_WAITS if waiting == 1 else MANY_WAIT(waiting=waiting), ""
 
 
 def _rent(situation: Situation, scored: ScoredOffer, room_usd: float, why: str) -> Rent | None:
@@ -148,10 +178,10 @@ def _rent(situation: Situation, scored: ScoredOffer, room_usd: float, why: str) 
     minutes = math.floor(min(policy.max_lifetime_minutes, paid))
     if minutes * 60 < min(policy.max_lifetime_minutes * 60, 2 * scored.boot_s + LEAST_WORK_S) or minutes <= 0:
         return None
-    memory = ", with what is remembered of the host" if scored.remembered else ""
+    cheapest = CHEAPEST_KNOWN if scored.remembered else CHEAPEST
     return Rent(
         offer=scored.offer,
-        reason=f"{why}. {scored.offer.gpu_name} at ${scored.usd_per_video:.4f} a video is the cheapest{memory}.",
+        reason=cheapest(why=why, gpu=scored.offer.gpu_name, usd=f"{scored.usd_per_video:.4f}"),
         reserve_usd=scored.traffic_usd + usd_per_minute * (minutes + policy.lease_minutes),
         lifetime=timedelta(minutes=minutes),
         usd_per_hour=scored.usd_per_hour - scored.storage_usd_per_hour,

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from datetime import timedelta
 
+from django.utils.translation import gettext_noop
+
 from gpu.services.fleet_situation import Situation
 from gpu.services.fleet_values import (
     OVER,
@@ -17,9 +19,29 @@ from gpu.services.fleet_values import (
     MachineState,
     usable,
 )
+from gpu.services.reasons import Reason
+from i2v_site.sentences import Sentence
 
 # A forecast that says "not soon" is believed after this much quiet: people send their videos in bursts.
 QUIET_S = 120
+# Why a machine goes, or gets no new work. Why one is kept stands nowhere, so that is no sentence.
+LIFE_OVER = Reason(gettext_noop("its lifetime is over"))
+LIFE_ENDS = Reason(gettext_noop("its lifetime ends at %(at)s"))
+NOT_READY = Reason(gettext_noop("it was not ready after %(minutes)s minutes"))
+TOO_MANY = Reason(gettext_noop("there are more machines than the maximum of %(most)s"))
+OUT_OF_HOURS = Reason(gettext_noop("the hours in which machines run are over"))
+TAKES_NONE = Reason(gettext_noop("videos wait, and it takes none of them"))
+DRAINED = Reason(gettext_noop("it is drained: nothing renders on it"))
+LEASE_ENDED = Reason(gettext_noop("its lease ended before its videos did"))
+LONGEST = Reason(
+    gettext_noop("it has had no work for %(minutes)s minutes; %(most)s minutes are the longest without work")
+)
+NO_WORK = Reason(gettext_noop("it has had no work for %(minutes)s minutes; %(because)s"))
+# What stands behind its semicolon.
+COST_AS_MUCH = Sentence(gettext_noop("by now it has cost as much as renting again, $%(usd)s"))
+NEXT_IS_FAR = Sentence(
+    gettext_noop("the next video for it is expected in %(minutes)s minutes, and renting again costs $%(usd)s")
+)
 
 
 def fates(situation: Situation) -> list[Decision]:
@@ -50,7 +72,7 @@ def _blind_fate(machine: Machine, situation: Situation) -> Decision:
     """With a policy that is not usable only what has begun goes on, and lifetimes end."""
     ours = machine.kind == MachineKind.VASTAI
     if ours and machine.max_until is not None and machine.max_until <= situation.now:
-        return Destroy(machine=machine, reason="its lifetime is over")
+        return Destroy(machine=machine, reason=LIFE_OVER())
     if ours and machine.state == MachineState.DESTROYING:
         return _destroying(machine, situation)
     return Keep(machine=machine, reason="the policy holds a number that is not usable")
@@ -59,7 +81,7 @@ def _blind_fate(machine: Machine, situation: Situation) -> Decision:
 def _wall(machine: Machine, situation: Situation) -> str:
     """Why the machine goes at once, whatever is on it."""
     if machine.max_until is not None and machine.max_until <= situation.now:
-        return "its lifetime is over"
+        return LIFE_OVER()
     return situation.cap_passed() or situation.own_cap_passed(machine)
 
 
@@ -85,9 +107,9 @@ def _draining(machine: Machine, situation: Situation) -> Decision:
     if wall:
         return Destroy(machine=machine, reason=wall)
     if machine.jobs_on_it <= 0:
-        return Destroy(machine=machine, reason="it is drained: nothing renders on it")
+        return Destroy(machine=machine, reason=DRAINED())
     if machine.lease_until is not None and machine.lease_until <= situation.now:
-        return Destroy(machine=machine, reason="its lease ended before its videos did")
+        return Destroy(machine=machine, reason=LEASE_ENDED())
     return Keep(machine=machine, reason=f"it is drained, {machine.jobs_on_it} videos finish first")
 
 
@@ -99,7 +121,7 @@ def _starting(machine: Machine, situation: Situation) -> Decision:
     deadline_s = max(situation.assumptions.boot_deadline_minutes * 60, 1.5 * (machine.boot_estimate_s or 0))
     # Whether a machine that was asked for exists at all is found out by looking for its label, not by waiting.
     if age_s > deadline_s and machine.state in (MachineState.BOOTING, MachineState.PROVISIONING):
-        return Destroy(machine=machine, reason=f"it was not ready after {age_s / 60:.0f} minutes")
+        return Destroy(machine=machine, reason=NOT_READY(minutes=f"{age_s / 60:.0f}"))
     return _hold(machine, situation, f"it starts, ready in about {situation.boot_left_s(machine) / 60:.0f} minutes")
 
 
@@ -121,11 +143,11 @@ def _lifetime_ends(machine: Machine, situation: Situation) -> str:
     finish = timedelta(seconds=situation.assumptions.seats_per_machine * situation.seconds_on(machine) + 60)
     if machine.max_until - min(finish, situation.lease) > situation.now:
         return ""
-    return f"its lifetime ends at {machine.max_until:%H:%M}"
+    return LIFE_ENDS(at=f"{machine.max_until:%H:%M}")
 
 
 def _out_of_hours(machine: Machine, situation: Situation) -> str:
-    return "" if situation.may_run or _asked_for(machine, situation) else "the hours in which machines run are over"
+    return "" if situation.may_run or _asked_for(machine, situation) else OUT_OF_HOURS()
 
 
 def _asked_for(machine: Machine, situation: Situation) -> bool:
@@ -153,7 +175,7 @@ def _too_many(kept: list[Machine], situation: Situation) -> Iterable[tuple[Machi
     excess = len(kept) - situation.policy.max_machines
     if situation.broken() or excess <= 0:
         return
-    reason = f"there are more machines than the maximum of {situation.policy.max_machines}"
+    reason = TOO_MANY(most=situation.policy.max_machines)
     for machine in sorted(kept, key=_least_loss)[:excess]:
         if machine.state in STARTING:
             yield machine, Destroy(machine=machine, reason=reason)
@@ -189,13 +211,13 @@ def _idle_too_long(machine: Machine, place: int, situation: Situation) -> str:
     ceiling_s = situation.policy.idle_minutes * 60
     if situation.demand.waiting > 0:
         # Work that waits is on its way here. A machine that takes none of it for so long is broken.
-        return "videos wait, and it takes none of them" if idle_s >= max(2 * ceiling_s, QUIET_S) else ""
+        return TAKES_NONE() if idle_s >= max(2 * ceiling_s, QUIET_S) else ""
     limit_s, because = _idle_limit(machine, place, situation)
     if idle_s < min(limit_s, ceiling_s):
         return ""
     if limit_s >= ceiling_s:
-        because = f"{situation.policy.idle_minutes:g} minutes are the longest without work"
-    return f"it has had no work for {idle_s / 60:.0f} minutes; {because}"
+        return LONGEST(minutes=f"{idle_s / 60:.0f}", most=f"{situation.policy.idle_minutes:g}")
+    return NO_WORK(minutes=f"{idle_s / 60:.0f}", because=because)
 
 
 def _idle_limit(machine: Machine, place: int, situation: Situation) -> tuple[float, str]:
@@ -208,11 +230,10 @@ def _idle_limit(machine: Machine, place: int, situation: Situation) -> tuple[flo
     next_s = situation.demand.next_job_s
     if next_s is None or not usable(next_s):
         # Nobody knows the future: spending as much as a boot costs is never worse than twice the best.
-        return even_s, f"by now it has cost as much as renting again, ${again_usd:.2f}"
+        return even_s, COST_AS_MUCH(usd=f"{again_usd:.2f}")
     if next_s * place <= even_s:
         return float("inf"), ""
-    wait = f"the next video for it is expected in {next_s * place / 60:.0f} minutes"
-    return min(even_s, QUIET_S), f"{wait}, and renting again costs ${again_usd:.2f}"
+    return min(even_s, QUIET_S), NEXT_IS_FAR(minutes=f"{next_s * place / 60:.0f}", usd=f"{again_usd:.2f}")
 
 
 _FATES: dict[str, Callable[[Machine, Situation], Decision]] = {

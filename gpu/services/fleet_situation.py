@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.utils.translation import gettext_noop
+
 from gpu.services.fleet_values import (
     OVER,
     STARTING,
@@ -16,6 +18,26 @@ from gpu.services.fleet_values import (
     Spend,
     usable,
 )
+from gpu.services.reasons import Reason
+from i2v_site.sentences import Sentence
+
+# Why machines have to go, or to finish.
+TODAY = Reason(gettext_noop("$%(spent)s were spent today, the hard cap is at $%(cap)s"))
+TODAY_TIMES = Reason(gettext_noop("$%(spent)s were spent today, the hard cap is at %(factor)s times $%(cap)s"))
+MONTH = Reason(gettext_noop("$%(spent)s were spent this month, the hard cap is at $%(cap)s"))
+MONTH_TIMES = Reason(gettext_noop("$%(spent)s were spent this month, the hard cap is at %(factor)s times $%(cap)s"))
+CREDIT_GONE = Reason(gettext_noop("the credit of $%(usd)s is nearly used up"))
+OWN_CAP_PASSED = Reason(gettext_noop("it has cost $%(spent)s, and no machine may cost more than $%(cap)s"))
+OWN_CAP_NEAR = Reason(gettext_noop("it has cost $%(spent)s of the $%(cap)s that a machine may cost"))
+# What leaves no money for a machine.
+DAY_CAP = Sentence(gettext_noop("the day's cap of $%(usd)s"))
+MONTH_CAP = Sentence(gettext_noop("the month's cap of $%(usd)s"))
+CREDIT_FLOOR = Sentence(gettext_noop("the credit to be left, $%(usd)s,"))
+ONE_CAP = Sentence(gettext_noop("the cap of $%(usd)s a machine"))
+# Why nothing is rented, whatever is on offer.
+NOTHING_LEFT = Sentence(gettext_noop("%(limit)s leaves nothing for a machine"))
+NO_NUMBER = Sentence(gettext_noop("no usable number in %(inputs)s"))
+OTHER_HOURS = Sentence(gettext_noop("machines may run from %(start)s to %(end)s only"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,11 +76,11 @@ class Situation:
         """Which input is no usable number; nothing is rented on such."""
         credit = self.spend.credit_usd
         named = {
-            "the policy": self.policy.numbers(),
-            "the demand": self.demand.numbers(),
-            "the spend": self.spend.numbers(),
+            gettext_noop("the policy"): self.policy.numbers(),
+            gettext_noop("the demand"): self.demand.numbers(),
+            gettext_noop("the spend"): self.spend.numbers(),
             # A credit below zero is a debt, not a fault.
-            "the credit": (abs(credit) if credit is not None else 0,),
+            gettext_noop("the credit"): (abs(credit) if credit is not None else 0,),
         }
         named |= {f"machine {one.id}": one.numbers() for one in self.machines if one.state not in OVER}
         return ", ".join(name for name, numbers in named.items() if not usable(*numbers))
@@ -99,13 +121,14 @@ class Situation:
         """Which hard cap is reached when `ahead_usd` more is spent; empty when none is."""
         policy, spend = self.policy, self.spend
         periods = (
-            ("today", spend.today_usd, policy.daily_cap_usd),
-            ("this month", spend.month_usd, policy.monthly_cap_usd),
+            (TODAY, TODAY_TIMES, spend.today_usd, policy.daily_cap_usd),
+            (MONTH, MONTH_TIMES, spend.month_usd, policy.monthly_cap_usd),
         )
-        for period, spent, cap in periods:
-            if cap is not None and spent + ahead_usd >= cap * policy.hard_cap_factor:
-                times = f"{policy.hard_cap_factor:g} times " if policy.hard_cap_factor != 1 else ""
-                return f"${spent:.2f} were spent {period}, the hard cap is at {times}${cap:.2f}"
+        factor = policy.hard_cap_factor
+        for at_cap, at_times, spent, cap in periods:
+            if cap is not None and spent + ahead_usd >= cap * factor:
+                words = at_cap if factor == 1 else at_times
+                return words(spent=f"{spent:.2f}", cap=f"{cap:.2f}", factor=f"{factor:g}")
         return ""
 
     def must_drain(self) -> str:
@@ -113,7 +136,7 @@ class Situation:
         ahead = self.burn_usd_until_drained()
         credit = self.spend.credit_usd
         if credit is not None and credit <= ahead:
-            return f"the credit of ${credit:.2f} is nearly used up"
+            return CREDIT_GONE(usd=f"{credit:.2f}")
         return self.cap_passed(ahead)
 
     def own_cap_passed(self, machine: Machine) -> str:
@@ -121,7 +144,7 @@ class Situation:
         cap = self.policy.machine_cap_usd
         if cap is None or machine.spent_usd < cap:
             return ""
-        return f"it has cost ${machine.spent_usd:.2f}, and no machine may cost more than ${cap:.2f}"
+        return OWN_CAP_PASSED(spent=f"{machine.spent_usd:.2f}", cap=f"{cap:.2f}")
 
     def own_cap_near(self, machine: Machine) -> str:
         """Whether it has to finish now to stay below its own cap: at the soft limit, or when a drain takes the rest."""
@@ -131,40 +154,40 @@ class Situation:
         drained = machine.spent_usd + machine.burn_usd_per_hour * self.policy.lease_minutes / 60
         if machine.spent_usd * 100 < cap * self.policy.soft_cap_percent and drained < cap:
             return ""
-        return f"it has cost ${machine.spent_usd:.2f} of the ${cap:.2f} that a machine may cost"
+        return OWN_CAP_NEAR(spent=f"{machine.spent_usd:.2f}", cap=f"{cap:.2f}")
 
     def room_usd(self) -> tuple[float, str]:
         """What new machines may cost together, and which limit says so."""
         policy, spend = self.policy, self.spend
         day, month = policy.daily_cap_usd, policy.monthly_cap_usd
-        limits = [(day - spend.today_usd - spend.reserved_usd, f"the day's cap of ${day:.2f}")]
+        limits = [(day - spend.today_usd - spend.reserved_usd, DAY_CAP(usd=f"{day:.2f}"))]
         if month is not None:
-            limits.append((month - spend.month_usd - spend.reserved_usd, f"the month's cap of ${month:.2f}"))
+            limits.append((month - spend.month_usd - spend.reserved_usd, MONTH_CAP(usd=f"{month:.2f}")))
         if spend.credit_usd is not None:
             # What is promised to the cloud is not paid with the credit at vast.ai.
             promised = spend.reserved_usd - min(spend.cloud_reserved_usd, spend.reserved_usd)
             left = spend.credit_usd - policy.min_credit_usd - promised
-            limits.append((left, f"the credit to be left, ${policy.min_credit_usd:.2f},"))
+            limits.append((left, CREDIT_FLOOR(usd=f"{policy.min_credit_usd:.2f}")))
         return min(limits)
 
     def room_of_one(self, room_usd: float, limit: str) -> tuple[float, str]:
         """What one of them may cost, and which limit says so."""
         cap = self.policy.machine_cap_usd
-        return (cap, f"the cap of ${cap:.2f} a machine") if cap is not None and cap < room_usd else (room_usd, limit)
+        return (cap, ONE_CAP(usd=f"{cap:.2f}")) if cap is not None and cap < room_usd else (room_usd, limit)
 
     def why_not_rent(self) -> str:
         """What forbids renting, whatever the offers; empty when nothing does."""
         broken = self.broken()
         if broken:
-            return f"no usable number in {broken}"
+            return NO_NUMBER(inputs=broken)
         if not self.policy.renting:
-            return "renting is off"
+            return gettext_noop("renting is off")
         if not self.may_run:
-            return f"machines may run from {self.policy.schedule.on_from} to {self.policy.schedule.off_at} only"
+            return OTHER_HOURS(start=self.policy.schedule.on_from, end=self.policy.schedule.off_at)
         if self.spend.credit_usd is None and self.policy.min_credit_usd > 0:
-            return "the credit at vast.ai is unknown"
+            return gettext_noop("the credit at vast.ai is unknown")
         room, name = self.room_of_one(*self.room_usd())
-        return "" if room > 0 else f"{name} leaves nothing for a machine"
+        return "" if room > 0 else NOTHING_LEFT(limit=name)
 
     def work_scale(self) -> float:
         """How much longer a waiting video takes than the one that the assumptions speak of."""

@@ -10,7 +10,7 @@ from decimal import ROUND_CEILING, Decimal
 from django.conf import settings
 from django.db import transaction
 from django.utils import timezone
-from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gpu.models import Book, GpuConfig, Instance, InstanceState, LedgerEntry
 from gpu.services import caps
@@ -35,7 +35,7 @@ def reserve(*, instance: Instance, usd: Decimal) -> None:
     # Two intents that count at the same moment would both fit under the cap.
     policy = GpuConfig.objects.select_for_update().get(pk=1)
     usd = usd.quantize(CENT_PARTS, ROUND_CEILING)
-    caps.check(caps.site_rooms(policy), usd, what=_("A machine"))
+    caps.check(caps.site_rooms(policy), usd, what=gettext_noop("A machine"))
     write(_line(instance, Kind.RESERVE, usd, f"reserve:{instance.pk}"))
     Instance.objects.filter(pk=instance.pk).update(reserved_usd=usd)
     instance.reserved_usd = usd

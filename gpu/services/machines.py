@@ -9,6 +9,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from gpu.errors import MachineOver, NoOffer, RentingOff, TooManyMachines
 from gpu.models import GpuConfig, GpuProvider, Instance, InstanceKind, InstanceState
@@ -17,6 +18,7 @@ from gpu.services.fleet_values import Rent
 from gpu.services.identity import label_of, lease_key_of, secret_of
 from i2v_site.crashpoints import crashpoint
 from i2v_site.queue import ring
+from i2v_site.sentences import Sentence
 
 __all__ = [
     "destroy",
@@ -31,6 +33,11 @@ __all__ = [
 
 S = InstanceState
 WANTED = (S.REQUESTED, S.CREATING, S.BOOTING, S.PROVISIONING, S.READY)
+ASKED_FOR = Sentence(gettext_noop("Asked for: %(reason)s Up to $%(usd)s are set aside for it."))
+KEPT = Sentence(gettext_noop("Kept until %(until)s UTC."))
+FINISHING = Sentence(gettext_noop("Finishing its work: %(reason)s"))
+NOT_RENTED = Sentence(gettext_noop("Not rented: %(reason)s"))
+GOING_BACK = Sentence(gettext_noop("Being given back: %(reason)s"))
 
 
 # --- asking for one -------------------------------------------------------------------------------------------------
@@ -78,7 +85,7 @@ def intend(*, rent: Rent, actor: User | None = None) -> Instance:
         timeline.note(
             instance,
             "requested",
-            f"Asked for: {rent.reason} Up to ${instance.reserved_usd:.2f} are set aside for it.",
+            ASKED_FOR(reason=rent.reason, usd=f"{instance.reserved_usd:.2f}"),
             actor=actor,
         )
         ring("gpu.tasks.reconcile")
@@ -127,7 +134,7 @@ def extend_lease(*, instance: Instance, actor: User | None = None) -> Instance:
         until = min(until, row.max_until or until)
         row.lease_until = row.extended_until = until
         row.save(update_fields=["lease_until", "extended_until"])
-        timeline.note(row, "lease", f"Kept until {until:%H:%M} UTC.", actor=actor)
+        timeline.note(row, "lease", KEPT(until=f"{until:%H:%M}"), actor=actor)
     return row
 
 
@@ -141,7 +148,7 @@ def drain(*, instance: Instance, reason: str, actor: User | None = None) -> Inst
             return destroy(instance=row, reason=reason, actor=actor)
         if not row.move(S.READY, to=S.DRAINING, end_reason=reason[:300]):
             raise MachineOver(_("This machine is being given back."))
-        timeline.note(row, "draining", f"Finishing its work: {reason}", actor=actor)
+        timeline.note(row, "draining", FINISHING(reason=reason), actor=actor)
         ring("gpu.tasks.reconcile")
     return row
 
@@ -166,11 +173,11 @@ def to_destroying(instance: Instance, *, reason: str, actor: User | None = None)
         # Nothing was sent: there is nothing to give back.
         if instance.move(S.REQUESTED, to=S.FAILED, end_reason=reason[:300]):
             ledger.release(instance=instance)
-            timeline.note(instance, "failed", f"Not rented: {reason}", actor=actor)
+            timeline.note(instance, "failed", NOT_RENTED(reason=reason), actor=actor)
             return True
         alive = (S.CREATING, S.BOOTING, S.PROVISIONING, S.READY, S.DRAINING)
         if not instance.move(*alive, to=S.DESTROYING, end_reason=reason[:300], next_try_at=None, absent_lists=0):
             return False
-        timeline.note(instance, "destroying", f"Being given back: {reason}", actor=actor)
+        timeline.note(instance, "destroying", GOING_BACK(reason=reason), actor=actor)
     crashpoint("vast.destroying.committed")
     return True

@@ -17,6 +17,7 @@ from gpu.services import config, offers
 from gpu.services.fleet import DEFAULTS
 from gpu.services.fleet_values import HostMemory, MarketOffer, Offer, Policy, Rent, Schedule
 from gpu.services.offers import ScoredOffer
+from i2v_site.sentences import translated
 
 # vast.ai counts the day's searches, and prices move slowly.
 FRESH = timedelta(seconds=60)
@@ -89,7 +90,8 @@ def choose(*, offer_id: int | None, reason: str) -> Rent:
     if not ranked:
         raise NoOffer(_("This offer is gone.") if offer_id else _("No machine on the market fits the policy now."))
     if ranked[0].excluded:
-        raise NoOffer(_("This offer may not be taken: %(excluded)s.") % {"excluded": ranked[0].excluded[0]})
+        why = translated(ranked[0].excluded[0])
+        raise NoOffer(_("This offer may not be taken: %(excluded)s.") % {"excluded": why})
     return rent_of(ranked[0], policy, reason)
 
 

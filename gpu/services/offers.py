@@ -8,11 +8,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
+from django.utils.translation import gettext_noop
+
 from gpu.services.fleet_values import Assumptions, HostMemory, Offer, Policy, usable
+from i2v_site.sentences import Sentence
 
 VRAM_MARGIN = 0.92  # a card reports what it can use, which is less than what stands on its box
 MONTH_H = 720
 PRIOR_BOOTS = 4  # the assumed failure rate weighs as much as this many boots seen
+# What speaks against an offer. Each also stands behind "most often because".
+NO_NUMBER = Sentence(gettext_noop("%(name)s is not a usable number"))
+NOUGHT = Sentence(gettext_noop("%(name)s is zero"))
+MANY_GPUS = Sentence(gettext_noop("it has %(count)s GPUs, one is used"))
+OTHER_GPU = Sentence(gettext_noop("%(gpu)s is not among the GPUs allowed"))
+OTHER_REGION = Sentence(gettext_noop("%(place)s is not among the regions allowed"))
+TOO_DEAR = Sentence(gettext_noop("$%(usd)s an hour is above $%(most)s"))
+AVOIDED = Sentence(gettext_noop("its host failed and is avoided until %(until)s"))
+NOT_SAID = Sentence(gettext_noop("its %(what)s is unknown"))
+TOO_SMALL = Sentence(gettext_noop("its %(what)s, %(value)s, is below %(least)s"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +93,7 @@ def score(
         risk=risk / (1 - risk) * (boot + download + traffic_usd / videos),
     )
     if not usable(parts.total, gpu_usd + storage_usd):
-        return ScoredOffer(offer=offer, excluded=("its cost is out of range",), parts=None)
+        return ScoredOffer(offer=offer, excluded=(gettext_noop("its cost is out of range"),), parts=None)
     return ScoredOffer(
         offer=offer,
         excluded=tuple(_objections(offer, policy, host, gpu_usd + storage_usd, now)),
@@ -121,9 +134,9 @@ def _broken_numbers(offer: Offer) -> tuple[str, ...]:
         "inet_down_cost": offer.inet_down_cost,
         "inet_up_cost": offer.inet_up_cost,
     }
-    broken = [f"{name} is not a usable number" for name, value in needed.items() if not usable(value)]
+    broken = [NO_NUMBER(name=name) for name, value in needed.items() if not usable(value)]
     # A market gives nothing away: a price of zero is a field that was not filled in.
-    broken += [f"{name} is zero" for name in ("dph_base", "inet_down") if needed[name] == 0]
+    broken += [NOUGHT(name=name) for name in ("dph_base", "inet_down") if needed[name] == 0]
     return tuple(broken)
 
 
@@ -132,38 +145,38 @@ def _objections(
 ) -> Iterable[str]:
     """Everything the policy holds against an offer. The market's own filters are not always applied."""
     if offer.rentable is not True:
-        yield "it is not rentable"
+        yield gettext_noop("it is not rentable")
     if offer.num_gpus != 1:
-        yield f"it has {offer.num_gpus} GPUs, one is used"
+        yield MANY_GPUS(count=offer.num_gpus)
     if policy.gpu_names and offer.gpu_name not in policy.gpu_names:
-        yield f"{offer.gpu_name} is not among the GPUs allowed"
+        yield OTHER_GPU(gpu=offer.gpu_name)
     if policy.regions and _country(offer) not in policy.regions:
-        yield f"{_country(offer) or 'its unknown place'} is not among the regions allowed"
+        yield OTHER_REGION(place=_country(offer) or gettext_noop("its unknown place"))
     if policy.verified_only and offer.verification != "verified":
-        yield "it is not verified"
+        yield gettext_noop("it is not verified")
     if usd_per_hour > policy.max_price_usd_per_hour:
-        yield f"${usd_per_hour:.3f} an hour is above ${policy.max_price_usd_per_hour:.3f}"
+        yield TOO_DEAR(usd=f"{usd_per_hour:.3f}", most=f"{policy.max_price_usd_per_hour:.3f}")
     yield from _too_small(offer, policy)
     if host and host.avoid_until and host.avoid_until > now:
-        yield f"its host failed and is avoided until {host.avoid_until:%Y-%m-%d %H:%M}"
+        yield AVOIDED(until=f"{host.avoid_until:%Y-%m-%d %H:%M}")
 
 
 def _too_small(offer: Offer, policy: Policy) -> Iterable[str]:
     minutes = policy.max_lifetime_minutes + policy.lease_minutes
     floors = (
         ("VRAM", offer.gpu_ram, policy.min_vram_gb * 1024 * VRAM_MARGIN, "MB"),
-        ("reliability", offer.reliability, policy.min_reliability, ""),
-        ("download speed", offer.inet_down, policy.min_download_mbps, "Mbps"),
+        (gettext_noop("reliability"), offer.reliability, policy.min_reliability, ""),
+        (gettext_noop("download speed"), offer.inet_down, policy.min_download_mbps, "Mbps"),
         ("CUDA", offer.cuda_max_good, policy.min_cuda, ""),
-        ("disk", offer.disk_space, policy.disk_gb, "GB"),
-        ("time until the host wants it back", offer.duration, minutes * 60, "s"),
-        ("number of open ports", offer.direct_port_count, 1, ""),
+        (gettext_noop("disk"), offer.disk_space, policy.disk_gb, "GB"),
+        (gettext_noop("time until the host wants it back"), offer.duration, minutes * 60, "s"),
+        (gettext_noop("number of open ports"), offer.direct_port_count, 1, ""),
     )
     for name, value, floor, unit in floors:
         if value is None or not usable(value):
-            yield f"its {name} is unknown"
+            yield NOT_SAID(what=name)
         elif value < floor:
-            yield f"its {name}, {value:g} {unit}".rstrip() + f", is below {floor:g}"
+            yield TOO_SMALL(what=name, value=f"{value:g} {unit}".rstrip(), least=f"{floor:g}")
 
 
 def _country(offer: Offer) -> str:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import httpx
 from django.conf import settings
+from django.utils.translation import gettext_noop
 
 from gpu import providers
 from gpu.clients.guarded import AddressRefused, GuardError, Policy, guarded_client
@@ -23,6 +24,7 @@ from gpu.clients.vastai_messages import Machine as Record
 from gpu.clients.vastai_transport import is_local
 from gpu.models import ModelFile
 from gpu.services import model_files
+from i2v_site.sentences import Sentence
 
 SWARM_PORT, PORTAL_PORT = 7865, 1111
 LOOK_TIMEOUT_S = 6.0
@@ -41,6 +43,9 @@ SUBTYPES = {
     "text_encoders": "Clip",
 }
 ARCHITECTURES = {"diffusion_models/Wan": "wan-2_2-image2video-14b"}
+NO_ANSWER = Sentence(gettext_noop("SwarmUI does not answer yet (%(error)s)."))
+STARTING = Sentence(gettext_noop("SwarmUI starts; its backend: %(states)s."))
+LACKING = Sentence(gettext_noop("SwarmUI lacks %(models)s."))
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,9 +173,9 @@ def look(place: Place, secret: str, needed: list[Needed]) -> Look:
     try:
         return asyncio.run(_look(place, secret, needed))
     except SwarmUnauthorized:
-        return Look("nothing", "SwarmUI's door does not open to the machine's own secret.")
+        return Look("nothing", gettext_noop("SwarmUI's door does not open to the machine's own secret."))
     except (SwarmError, AddressRefused, TimeoutError) as exc:
-        return Look("nothing", f"SwarmUI does not answer yet ({type(exc).__name__}).")
+        return Look("nothing", NO_ANSWER(error=type(exc).__name__))
 
 
 async def _look(place: Place, secret: str, needed: list[Needed]) -> Look:
@@ -180,14 +185,14 @@ async def _look(place: Place, secret: str, needed: list[Needed]) -> Look:
             session = (await client.new_session()).session_id
             states = [one.status for one in await client.list_backends(session)]
             if "running" not in states:
-                said = ", ".join(sorted(set(states))) or "none yet"
-                return Look("starting", f"SwarmUI starts; its backend: {said}.")
+                said = ", ".join(sorted(set(states))) or gettext_noop("none yet")
+                return Look("starting", STARTING(states=said))
             missing = await _missing(client, session, needed)
             features = (await client.status(session)).features
     finally:
         await client.aclose()
     if missing:
-        return Look("models", f"SwarmUI lacks {', '.join(missing)}."[:300])
+        return Look("models", LACKING(models=", ".join(missing))[:300])
     return Look("ready", "SwarmUI answers, its backend runs, and every model is there.", features)
 
 

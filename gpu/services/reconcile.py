@@ -14,6 +14,7 @@ from functools import partial
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu import providers
 from gpu.clients.vastai import VastClient
@@ -25,12 +26,15 @@ from gpu.models import INSTANCE_OVER, FleetStatus, Instance, InstanceState
 from gpu.services import bringing_up, deciding, ledger, renting, returning, sightings
 from gpu.services.fleet_values import Demand
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 log = logging.getLogger(__name__)
 S = InstanceState
 # Longer than any one call; renewed between calls. A round that dies keeps the next one waiting for so long.
 LEASE = timedelta(seconds=45)
 CREDIT_FRESH = timedelta(minutes=5)
+NOT_LISTED = Sentence(gettext_noop("vast.ai does not list our machines: %(error)s"))
+LIST_CUT = Sentence(gettext_noop("vast.ai's list is not complete: %(trouble)s"))
 
 
 @dataclass(slots=True)
@@ -144,12 +148,12 @@ class _Round:
         try:
             listing = self._client.list_instances()
         except VastError as exc:
-            self._report.trouble = f"vast.ai does not list our machines: {exc}"
+            self._report.trouble = NOT_LISTED(error=exc)
             _say(self._report.trouble)
             return None
         self._renew()
         self._report.listed = listing.complete
-        self._report.trouble = "" if listing.complete else f"vast.ai's list is not complete: {listing.trouble}"
+        self._report.trouble = "" if listing.complete else LIST_CUT(trouble=listing.trouble)
         _say(self._report.trouble)
         return listing
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 
 from django.db.models import F, Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu.clients.vastai import Destroy, VastClient
 from gpu.clients.vastai_errors import VastError
@@ -15,11 +16,13 @@ from gpu.clients.vastai_messages import Machine as Record
 from gpu.models import Instance, InstanceState
 from gpu.services import ledger, timeline
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 log = logging.getLogger(__name__)
 S = InstanceState
 FIRST_WAIT_S, LONGEST_WAIT_S = 5.0, 60.0
 _RANDOM = random.SystemRandom()
+NOT_TAKEN_BACK = Sentence(gettext_noop("vast.ai did not take it back yet: %(error)s"))
 
 
 def ask(client: VastClient) -> int:
@@ -49,12 +52,12 @@ def _ask_for(client: VastClient, row: Instance) -> None:
             unseen.update(seen_at=timezone.now(), running_at=F("sent_at"))
         trouble = ""
     except VastError as exc:
-        trouble = f"vast.ai did not take it back yet: {exc}"[:300]
+        trouble = NOT_TAKEN_BACK(error=exc)[:300]
         timeline.note_once(row, "trouble", trouble)
     crashpoint("vast.destroy.sent")
     Instance.objects.filter(pk=row.pk, state=S.DESTROYING).update(trouble=trouble)
     if row.destroy_tries == 0 and not trouble:
-        timeline.note(row, "destroy_asked", "vast.ai was told to take it back.")
+        timeline.note(row, "destroy_asked", gettext_noop("vast.ai was told to take it back."))
 
 
 def remove_strays(client: VastClient, strays: Iterable[Record]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 from django.db.models import F
+from django.utils.translation import gettext_noop
 
 from gpu.clients.vastai_messages import Listing, Status
 from gpu.clients.vastai_messages import Machine as Record
@@ -17,6 +18,7 @@ from gpu.services import hosts, ledger, machines, timeline
 from gpu.services.identity import deployment_in
 from gpu.services.renting import claim_contract
 from i2v_site.crashpoints import crashpoint
+from i2v_site.sentences import Sentence
 
 Rows = InstanceQuerySet
 S = InstanceState
@@ -31,8 +33,22 @@ SILENT = timedelta(seconds=30)
 # How much dearer than its offer a machine may turn out.
 DEARER = Decimal("1.05")
 
-
-NEVER_SHOWN = "vast.ai said that it was rented out to us, and never showed it."
+FOUND = Sentence(gettext_noop("Found at vast.ai as %(number)s, rented for $%(usd)s an hour."))
+STATUS = Sentence(gettext_noop("vast.ai: %(status)s."))
+STATUS_SAYING = Sentence(gettext_noop("vast.ai: %(status)s. %(said)s"))
+TOO_DEAR = Sentence(gettext_noop("It costs $%(usd)s an hour; $%(agreed)s were offered."))
+SIGHT_LOST = Sentence(gettext_noop("vast.ai has lost sight of it (%(status)s)."))
+NO_BOOT = Sentence(gettext_noop("It did not boot in %(minutes)s minutes."))
+NOT_READY = Sentence(gettext_noop("It was not ready after %(minutes)s minutes."))
+NOT_READY_SAYING = Sentence(gettext_noop("It was not ready after %(minutes)s minutes. %(trouble)s"))
+NEVER_SHOWN = gettext_noop("vast.ai said that it was rented out to us, and never showed it.")
+AT_COST = Sentence(gettext_noop("%(message)s It cost $%(usd)s."))
+# What `Record.failure` says: the clients know no Django and cannot mark their own texts.
+FAILURES = (
+    Sentence(gettext_noop("The machine is %(status)s.")),
+    Sentence(gettext_noop("The host gave up. %(said)s")),
+    gettext_noop("The host gave up."),
+)
 
 
 @dataclass(slots=True)
@@ -92,7 +108,7 @@ def seen(row: Instance, record: Record, now: datetime) -> None:
     before = row.seen_at
     _take_over(row, record, now)
     if row.move(S.CREATING, to=S.BOOTING, trouble=""):
-        timeline.note(row, "rented", f"Found at vast.ai as {record.id}, rented for ${row.usd_per_hour:.3f} an hour.")
+        timeline.note(row, "rented", FOUND(number=record.id, usd=f"{row.usd_per_hour:.3f}"))
     if row.state not in (S.BOOTING, S.PROVISIONING, S.READY, S.DRAINING):
         return
     if trouble := _verdict(row, record, now):
@@ -102,7 +118,8 @@ def seen(row: Instance, record: Record, now: datetime) -> None:
         # It may have begun to run right after the last look, and it bills from then on.
         since = before or row.sent_at
         if row.move(S.BOOTING, to=S.PROVISIONING, running_at=since, trouble=""):
-            timeline.note(row, "provisioning", "Its container runs. Models are downloaded and SwarmUI starts.")
+            words = gettext_noop("Its container runs. Models are downloaded and SwarmUI starts.")
+            timeline.note(row, "provisioning", words)
 
 
 def _take_over(row: Instance, record: Record, now: datetime) -> None:
@@ -111,13 +128,16 @@ def _take_over(row: Instance, record: Record, now: datetime) -> None:
         values |= _contract_terms(row, record)
     if record.status_text != row.vast_status or row.seen_at is None:
         values["vast_status"] = record.status_text
-        words = f"vast.ai: {record.status_text or 'not reported yet'}"
-        timeline.note(
-            row, "status", f"{words}. {record.message}".strip(), vast_status=record.status_text, at=now.isoformat()
-        )
+        timeline.note(row, "status", _said(record), vast_status=record.status_text, at=now.isoformat())
     Instance.objects.filter(pk=row.pk).update(**values)
     for name, value in values.items():
         setattr(row, name, value)
+
+
+def _said(record: Record) -> str:
+    status = record.status_text or gettext_noop("not reported yet")
+    words = STATUS_SAYING(status=status, said=record.message) if record.message else STATUS(status=status)
+    return words.strip()
 
 
 def _contract_terms(row: Instance, record: Record) -> dict[str, Any]:
@@ -137,7 +157,7 @@ def _verdict(row: Instance, record: Record, now: datetime) -> str:
     """Why the machine has to go; empty while it may be of use."""
     agreed = Decimal(row.offer.get("agreed_usd_per_hour") or row.usd_per_hour)
     if row.usd_per_hour > agreed * DEARER:
-        return f"It costs ${row.usd_per_hour:.3f} an hour; ${agreed:.3f} were offered."
+        return TOO_DEAR(usd=f"{row.usd_per_hour:.3f}", agreed=f"{agreed:.3f}")
     failure = record.failure()
     if failure and not failure.look_again:
         return failure.text[:250]
@@ -148,7 +168,7 @@ def _verdict(row: Instance, record: Record, now: datetime) -> str:
     since = row.events.filter(kind="status").order_by("at", "pk").values_list("data__at", flat=True).last()
     if since and now - datetime.fromisoformat(since) < SILENT:
         return ""
-    return f"vast.ai has lost sight of it ({record.status_text or 'no status'})."
+    return SIGHT_LOST(status=record.status_text or gettext_noop("no status"))
 
 
 # --- not seen -------------------------------------------------------------------------------------------------------
@@ -163,16 +183,16 @@ def absent(row: Instance, now: datetime) -> None:
         return
     if row.state == S.DESTROYING:
         if row.vast_id is None:
-            _end(row, S.FAILED, "It was given up before it was rented.")
+            _end(row, S.FAILED, gettext_noop("It was given up before it was rented."))
         elif row.seen_at is None:
             _end(row, S.LOST, NEVER_SHOWN)
         else:
-            _end(row, S.DESTROYED, "Given back: vast.ai does not list it any more.")
+            _end(row, S.DESTROYED, gettext_noop("Given back: vast.ai does not list it any more."))
     elif row.seen_at:
         hosts.failed(row, reason="gone without our doing", now=now)
-        _end(row, S.LOST, "vast.ai does not list it any more, and nobody here gave it back.")
+        _end(row, S.LOST, gettext_noop("vast.ai does not list it any more, and nobody here gave it back."))
     elif row.vast_id is None:
-        _end(row, S.FAILED, "Not rented: vast.ai does not know it.")
+        _end(row, S.FAILED, machines.NOT_RENTED(reason=gettext_noop("vast.ai does not know it.")))
 
 
 def _end(row: Instance, state: str, message: str) -> None:
@@ -181,7 +201,7 @@ def _end(row: Instance, state: str, message: str) -> None:
         if not row.move(row.state, to=state, end_reason=reason, trouble="", next_try_at=None):
             return
         ledger.release(instance=row)
-        timeline.note(row, str(state), f"{message} It cost ${row.spent_usd:.2f}.")
+        timeline.note(row, str(state), AT_COST(message=message, usd=f"{row.spent_usd:.2f}"))
     crashpoint("vast.end.committed")
 
 
@@ -191,19 +211,19 @@ def walls(row: Instance, now: datetime) -> None:
     if row.state in (S.REQUESTED, S.DESTROYING) or row.is_over:
         return
     if row.max_until and now >= row.max_until:
-        machines.to_destroying(row, reason="Its longest lifetime is over.")
+        machines.to_destroying(row, reason=gettext_noop("Its longest lifetime is over."))
     elif row.lease_until and now >= row.lease_until:
-        machines.to_destroying(row, reason="Its lease is over.")
+        machines.to_destroying(row, reason=gettext_noop("Its lease is over."))
     elif row.state == S.BOOTING and _older(row.sent_at, now, settings.BOOT_DEADLINE_SECONDS):
         if row.seen_at is None:
             # vast.ai said that it was rented, and never showed it. Should it appear, its label gives it away.
             _end(row, S.LOST, NEVER_SHOWN)
             return
-        _too_slow(row, f"It did not boot in {settings.BOOT_DEADLINE_SECONDS // 60} minutes.", now)
+        _too_slow(row, NO_BOOT(minutes=settings.BOOT_DEADLINE_SECONDS // 60), now)
     elif row.state == S.PROVISIONING and _older(row.running_at, now, settings.PROVISION_DEADLINE_SECONDS):
-        _too_slow(
-            row, f"It was not ready after {settings.PROVISION_DEADLINE_SECONDS // 60} minutes. {row.trouble}", now
-        )
+        minutes = settings.PROVISION_DEADLINE_SECONDS // 60
+        late = NOT_READY_SAYING(minutes=minutes, trouble=row.trouble) if row.trouble else NOT_READY(minutes=minutes)
+        _too_slow(row, late, now)
 
 
 def _older(since: datetime | None, now: datetime, seconds: float) -> bool:

@@ -5,12 +5,15 @@ from datetime import datetime, timedelta
 from django.conf import settings
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.translation import gettext_noop
 
 from gpu import providers
 from gpu.models import FleetStatus, Instance
 from gpu.services import alarm_notices, alarms, audit, bills, charges, samples
+from i2v_site.sentences import Sentence
 
 LEDGER_EVERY = timedelta(days=1)
+NOT_ADDING_UP = Sentence(gettext_noop("The ledger does not add up in %(count)s places. %(subject)s: %(message)s"))
 
 
 def look() -> None:
@@ -37,5 +40,8 @@ def add_up(now: datetime) -> None:
         ledger_checked_at=now
     ):
         problems = audit.check_ledger()
-        words = f"The ledger does not add up in {len(problems)} places. {problems[0]}" if problems else ""
+        words = ""
+        if problems:
+            first = problems[0]
+            words = NOT_ADDING_UP(count=len(problems), subject=first.subject, message=first.message)
         FleetStatus.objects.filter(pk=1).update(ledger_trouble=words[:300])
