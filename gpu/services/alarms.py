@@ -155,7 +155,7 @@ def _findings(now: datetime) -> Iterator[Finding]:
 
 def _strangers(status: FleetStatus) -> Iterator[Finding]:
     for stranger in status.strangers:
-        vast_id = str(stranger["vast_id"])
+        vast_id = str(stranger["id"])
         yield Finding(Alarm.Kind.UNKNOWN_MACHINE, f"stranger:{vast_id}", _described(vast_id, stranger))
 
 

@@ -54,7 +54,7 @@ class TestWhatIsWrong:
         assert alarms.check() == []
 
     def test_a_machine_that_no_row_knows(self) -> None:
-        status(strangers=[{"vast_id": 4711, "label": "", "gpu_name": "RTX 4090", "usd_per_hour": "0.4"}])
+        status(strangers=[{"id": 4711, "label": "", "gpu_name": "RTX 4090", "usd_per_hour": "0.4"}])
         [alarm] = alarms.check()
         assert alarm.kind == Alarm.Kind.UNKNOWN_MACHINE
         assert "4711 (RTX 4090, $0.4 an hour)" in alarm.message

@@ -14,9 +14,9 @@ from gpu import tasks
 from gpu.clients.vastai import VastClient
 from gpu.clients.vastai_create import Created, CreateSpec
 from gpu.clients.vastai_offers import OfferQuery
-from gpu.models import FleetStatus, Host, Instance
+from gpu.models import Alarm, FleetStatus, Host, Instance
 from gpu.models import InstanceState as S
-from gpu.services import booking, ledger, machines, reconcile
+from gpu.services import alarms, booking, ledger, machines, reconcile
 from tests.gpu import renting
 from tests.gpu.renting import ours, period, rent, until
 from tests.simulators.vastai import VastSimulator
@@ -267,9 +267,11 @@ def test_machines_of_others_are_reported_and_never_touched(vast: VastSimulator, 
     number = by_hand(vast, label)
     for _ in range(3):
         period(vast)
+    alarms.check()
 
     assert [one["id"] for one in vast.instances(alive=True)] == [number]
     assert [one["id"] for one in FleetStatus.objects.get().strangers] == [number]
+    assert str(number) in Alarm.objects.get(kind=Alarm.Kind.UNKNOWN_MACHINE).message
     assert vast.calls("destroy") == []
 
 

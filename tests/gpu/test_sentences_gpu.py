@@ -253,8 +253,8 @@ def test_every_alarm_is_known(db: None) -> None:
     policy = config.load()
     policy.machine_cap_usd = Decimal(1)
     policy.save()
-    stranger = {"vast_id": 1, "gpu_name": "RTX 4090", "usd_per_hour": "0.4", "label": ""}
-    strangers = [stranger, stranger | {"vast_id": 2, "label": "LAB"}, {"vast_id": 3, "gpu_name": "RTX 4090"}]
+    stranger = {"id": 1, "gpu_name": "RTX 4090", "usd_per_hour": "0.4", "label": ""}
+    strangers = [stranger, stranger | {"id": 2, "label": "LAB"}, {"id": 3, "gpu_name": "RTX 4090"}]
     FleetStatus.objects.create(pk=1, credit_usd=Decimal(1), listed_at=now, strangers=strangers)
     cloud_credit.told_empty("CLOSED.")
     machine_rows.spent(machine_rows.instance(S.READY, seen_at=long_ago, spent_usd=Decimal("0.9")), "90")
