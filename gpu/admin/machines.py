@@ -10,6 +10,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.urls import URLPattern, path
+from django.utils.translation import gettext_noop
 
 from gpu.admin.rows import NOTHING, ReadOnly, row_link
 from gpu.models import Host, Instance, InstanceEvent, LedgerEntry
@@ -141,7 +142,10 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
     @admin.action(description="Drain the selected machines", permissions=["operate"])
     def drain(self, request: HttpRequest, queryset: QuerySet[Instance]) -> HttpResponse | None:
         return self._asked(
-            request, queryset, "drain", lambda row, actor: machines.drain(instance=row, reason="asked for", actor=actor)
+            request,
+            queryset,
+            "drain",
+            lambda row, actor: machines.drain(instance=row, reason=gettext_noop("asked for"), actor=actor),
         )
 
     @admin.action(description="Destroy the selected machines", permissions=["operate"])
@@ -150,7 +154,7 @@ class InstanceAdmin(ReadOnly, InstanceAdminBase):
             request,
             queryset,
             "destroy",
-            lambda row, actor: machines.destroy(instance=row, reason="asked for", actor=actor),
+            lambda row, actor: machines.destroy(instance=row, reason=gettext_noop("asked for"), actor=actor),
         )
 
     def _asked(self, request: HttpRequest, queryset: QuerySet[Instance], action: str, act: Act) -> HttpResponse | None:

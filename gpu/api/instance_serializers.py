@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.utils.translation import gettext_noop
 from rest_framework import serializers
 
 from gpu.models import InstanceKind, InstanceState
@@ -18,11 +19,11 @@ class RentInput(StrictSerializer):
     offer_id = serializers.IntegerField(
         required=False, allow_null=True, default=None, min_value=1, max_value=2**53, help_text="None: the best one."
     )
-    reason = serializers.CharField(required=False, max_length=200, default="asked for over the API")
+    reason = serializers.CharField(required=False, max_length=200, default=gettext_noop("asked for over the API"))
 
 
 class EndInput(StrictSerializer):
-    reason = serializers.CharField(required=False, max_length=200, default="asked for over the API")
+    reason = serializers.CharField(required=False, max_length=200, default=gettext_noop("asked for over the API"))
 
 
 class StageOutput(serializers.Serializer[Any]):

@@ -6,6 +6,7 @@ from uuid import UUID
 from django.contrib.auth.models import User
 from django.http import Http404
 from django.urls import reverse
+from django.utils.translation import gettext_noop
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.permissions import BasePermission, IsAuthenticated
@@ -104,7 +105,7 @@ class InstanceDetail(StaffView):
         responses={202: InstanceDetailOutput},
     )
     def delete(self, request: Request, pk: UUID) -> Response:
-        machines.destroy(instance=_found(pk), reason="asked for over the API", actor=_person(request))
+        machines.destroy(instance=_found(pk), reason=gettext_noop("asked for over the API"), actor=_person(request))
         return Response(_described(pk), status=202)
 
 
