@@ -10,7 +10,8 @@ from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone, translation
 
-from generation.models import Clip, ClipPart, VideoJob
+from generation.clip_queries import clips_of, lengths_of
+from generation.models import Attempt, Clip, ClipPart, VideoJob
 from generation.pages.clips import clips_context
 from generation.services.clip_storing import GONE, MADE_IN_VAIN, REASONS
 from generation.services.clips import Part, make_clip, store_clip
@@ -92,6 +93,30 @@ def test_the_panel_offers_nothing_for_a_video_that_is_not_there(person: User, jo
 
     assert clips_context(job) == {}
     assert clips_context(factories.job(person)) == {}
+
+
+def test_clips_of_a_video_are_those_made_of_it_and_still_there(person: User, job: VideoJob) -> None:
+    mine, deleted, of_another = (Clip.objects.create(owner=person, kind="trim") for _ in range(3))
+    other = factories.job(person, status="succeeded", video_key="out/o.mp4")
+    for clip, source in ((mine, job), (deleted, job), (of_another, other)):
+        ClipPart.objects.create(clip=clip, job=source, position=0)
+    Clip.objects.filter(pk=deleted.pk).update(deleted_at=timezone.now())
+
+    assert list(clips_of(job)) == [mine]
+
+
+def test_a_video_is_as_long_as_its_stored_file_and_else_as_was_asked_for(person: User) -> None:
+    done = {"status": "succeeded", "video_key": "out/v.mp4", "frames": 81, "fps": 16}
+    looked_at, not_looked_at = factories.job(person, **done), factories.job(person, **done)
+    ended = timezone.now()
+    stored = {"outcome": Attempt.Outcome.STORED, "engine_metadata": {"stored": {"frames": 80, "fps": 24.0}}}
+    factories.attempt(looked_at, number=1, ended_at=ended, **stored)
+    broken = {"outcome": Attempt.Outcome.FAILED, "engine_metadata": {"stored": {"frames": 7, "fps": 5.0}}}
+    factories.attempt(looked_at, number=2, ended_at=ended, **broken)
+    factories.attempt(not_looked_at, ended_at=ended, outcome=Attempt.Outcome.STORED)
+
+    found = lengths_of([looked_at, not_looked_at])
+    assert [(one.frames, float(one.fps)) for one in found.values()] == [(80, 24.0), (81, 16.0)]
 
 
 @pytest.mark.parametrize("count", [1, 8])

@@ -245,6 +245,7 @@ def test_the_page_erases_only_with_the_password_and_the_typed_name(full: User, c
     answer = client.post("/settings/data/erase", {"name": "ada", "password": "correct horse"})
     assert (answer.status_code, Erasure.objects.get().person) == (200, full)
     assert AuditEntry.objects.get().actor == f"person:{full.pk}"  # no name, which would outlive the account
+    assert "_auth_user_id" not in client.session
     assert client.get("/settings").status_code == 302
 
 

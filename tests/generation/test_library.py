@@ -361,6 +361,13 @@ class TestWhy:
         html = shown(page, f"/jobs/{job.pk}/why")
         wanted = ["a fox", "a vivid fox", "blur", "Wan/fast \N{MULTIPLICATION SIGN} 0.8", "uni_pc", "wan-high", "0.9.7"]
         assert [text for text in [*wanted, "4711", "80.", f"/?from={job.pk}"] if text not in html] == []
+        assert "Ends with" not in html
+
+    def test_the_picture_that_it_ends_with_is_said(self, page: Client, person: User) -> None:
+        job = finished(person, end_image=factories.source_image(person, name="last.png"))
+        html = shown(page, f"/jobs/{job.pk}/why")
+        assert "Ends with" in html
+        assert "last.png" in html
 
     @pytest.mark.parametrize("sent", [[], "x", {"loras": None}, {"loras": 5, "sampler": ["a"]}])
     def test_odd_answers_of_a_provider_break_nothing(self, page: Client, person: User, sent: Any) -> None:

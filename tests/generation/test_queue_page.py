@@ -13,7 +13,8 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from generation import news
-from generation.models import Status, VideoJob
+from generation.models import PreviewFrame, Status, VideoJob
+from generation.queue_queries import queue_of
 from generation.services import queueing
 from tests import factories
 
@@ -49,6 +50,20 @@ def test_the_queue_asks_as_many_questions_for_one_video_as_for_many(page: Client
         factories.job(person, image=image, status=Status.CANCELLED, finished_at=timezone.now())
 
     assert queries() == few
+
+
+def test_each_row_knows_its_picture_and_where_it_can_go(person: User) -> None:
+    made = factories.job(person, status=Status.RENDERING)
+    PreviewFrame.objects.create(job=made, jpeg=b"x")
+    waiting = [factories.job(person) for _ in range(3)]
+    long_ago = timezone.now() - timedelta(days=2)
+    factories.job(person, status=Status.CANCELLED, finished_at=long_ago)
+    view = queue_of(person)
+
+    assert [row.job for row in view.unfinished] == [made, *waiting]
+    flags = [(row.has_frame, row.can_go_up, row.can_go_down) for row in view.unfinished]
+    assert flags == [(True, False, False), (False, False, True), (False, True, True), (False, True, False)]
+    assert view.ended == []
 
 
 def test_the_queue_shows_what_ended_lately_and_nobody_elses(page: Client, person: User, stranger: User) -> None:

@@ -82,8 +82,11 @@ def test_a_hidden_video_has_no_player(page: Client, job: VideoJob) -> None:
 
 def test_the_words_for_who_cannot_see_it_name_the_video(page: Client, job: VideoJob) -> None:
     assert 'aria-label="The video: Push in: slowly!"' in shown(page, job)
+    other = factories.job(job.owner)
     page.post(f"/jobs/{job.pk}/alt-text", {"alt_text": "A fox\r\nruns"})
     assert 'aria-label="A fox runs"' in shown(page, job)
+    other.refresh_from_db()
+    assert other.alt_text == ""
 
 
 def test_too_many_words_are_answered_and_change_nothing(page: Client, job: VideoJob) -> None:

@@ -1,5 +1,6 @@
 """Links at which other people see a video: who sees what, until when, and that a dead link tells nothing."""
 
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 import pytest
 import time_machine
 from django.contrib.auth.models import User
+from django.core.files.base import ContentFile
+from django.core.files.storage import default_storage
 from django.test import Client
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -66,6 +69,22 @@ class TestWhoSeesWhat:
         assert SECRET in shown
         assert f'href="/s/{link.token}/download"' in shown
         assert visitor.get(f"/s/{link.token}/download").headers["Location"].startswith("/files/")
+
+    @pytest.mark.parametrize("shows_prompt", [True, False])
+    def test_a_download_is_named_by_the_prompt_only_where_that_is_shown(
+        self, visitor: Client, job: VideoJob, shows_prompt: bool
+    ) -> None:
+        VideoJob.objects.update(prompt="zebulon runs")
+        default_storage.save(job.video_key, ContentFile(b"film"))
+        link = share(owner=job.owner, job=job, shows_prompt=shows_prompt, allows_download=True)
+        answer = visitor.get(f"/s/{link.token}/download", follow=True)
+        assert ("zebulon" in answer.headers["Content-Disposition"]) is shows_prompt
+
+    def test_an_open_link_has_a_picture_for_who_previews_it(self, visitor: Client, job: VideoJob) -> None:
+        link = share(owner=job.owner, job=job)
+        shown = visitor.get(f"/s/{link.token}").content.decode()
+        assert re.search(rf'property="og:image" content="http[^"]*/s/{link.token}/poster"', shown)
+        assert f'poster="/s/{link.token}/poster"' in shown
 
     def test_a_video_made_by_a_model_says_ai(self, visitor: Client, job: VideoJob) -> None:
         VideoJob.objects.update(model=factories.wan_model())
