@@ -111,6 +111,12 @@ def test_scripts_are_told_in_json_how_it_went(page: Client, person: User) -> Non
     assert (refused.status_code, refused.json()["error"]["code"]) == (409, "already_over")
 
 
+def test_the_queue_is_paused_and_goes_on_by_a_press(page: Client, person: User) -> None:
+    for wanted, paused in (("1", True), ("0", False)):
+        page.post("/queue/pause", {"paused": wanted})
+        assert queueing.is_paused(owner=person) is paused
+
+
 @pytest.mark.parametrize("act", ["cancel", "cancel/undo", "move"])
 def test_somebody_elses_video_is_not_there(page: Client, api: APIClient, stranger: User, act: str) -> None:
     job = factories.job(stranger)

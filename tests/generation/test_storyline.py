@@ -193,6 +193,15 @@ def page(client: Client, person: User) -> Client:
     return client
 
 
+def test_the_page_of_a_video_leads_to_its_storyline_only_when_there_is_one(page: Client, chain: Chain) -> None:
+    first = chain.video()
+    alone, again = chain.video(), chain.video(parent=first, image=first.image)
+    second = chain.video(first)
+    for job in (first, again, second):
+        assert f"/jobs/{job.pk}/storyline" in page.get(f"/jobs/{job.pk}").content.decode()
+    assert "/storyline" not in page.get(f"/jobs/{alone.pk}").content.decode()
+
+
 def test_the_page_shows_the_chain_with_its_takes_and_what_can_be_done(page: Client, chain: Chain) -> None:
     first = chain.video(prompt="a fox wakes up")
     second = chain.video(first, 6, prompt="it runs away")
