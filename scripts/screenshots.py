@@ -53,6 +53,7 @@ def tour(page: Page, site: str) -> None:
     pages = {"fleet": "/staff/fleet", "library": "/library", "gpu": "/staff/gpu"}
     pages |= {"compare": f"/compare?ids={','.join(made)}", "storyline": f"/jobs/{going_on}/storyline"}
     pages |= {"spend": "/spend", "money": "/staff/spend", "admin": "/admin/generation/videojob/"}
+    page.goto(f"{site}/notices")  # seen, they lie on no other page
     for name, path in pages.items():
         page.goto(f"{site}{path}")
         page.wait_for_timeout(1_000)
@@ -90,7 +91,7 @@ def origin(page: Page) -> str:
 
 def shoot(page: Page, name: str) -> None:
     page.evaluate("scrollTo(0, 0)")
-    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("create", "result", "fleet", "storyline"))
+    page.screenshot(path=TARGET / f"{name}.png", full_page=name in ("result", "fleet", "storyline"))
     _bench.console.print(f"{name}.png")
 
 

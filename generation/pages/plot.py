@@ -87,8 +87,8 @@ def _summary(points: Sequence[Point], hours: int) -> str:
     last = points[-1]
     most, longest = max(one.machines for one in points), max(one.waiting for one in points)
     return _(
-        "In the last %(hours)s hours at most %(most)s machines ran, at most %(longest)s videos waited and "
-        "$%(spent_usd)s were spent. Now: %(machines)s machines, %(waiting)s videos waiting."
+        "In the last %(hours)s hours: machines at a time %(most)s at most, videos waiting %(longest)s at most, "
+        "$%(spent_usd)s spent. Now: machines %(machines)s, videos waiting %(waiting)s."
     ) % {
         "hours": hours,
         "most": most,

@@ -136,7 +136,7 @@ class TestPlot:
     def test_is_drawn_with_words_and_numbers_beside_it(self, page: Client) -> None:
         machine_rows.samples(timezone.now())
         text = shown(page, "/staff/fleet/plot?hours=6")
-        assert "In the last 6 hours at most 3 machines ran" in text
+        assert "In the last 6 hours: machines at a time 3 at most" in text
         assert text.count("<tr>") > 5
         assert "style=" not in text
 
