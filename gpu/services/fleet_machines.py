@@ -191,7 +191,8 @@ def _least_loss(machine: Machine) -> tuple[bool, float, int, float, str]:
 
 def _idle(kept: list[Machine], situation: Situation) -> Iterable[tuple[Machine, Decision]]:
     """Drains of machines without work that cost more than renting again. The cheapest are the last to go."""
-    left = len(kept)
+    # One that still starts keeps nobody warm: what is ready stays until it is there.
+    left = sum(one.state == MachineState.READY for one in kept)
     # The cheapest takes the next video, the second the one after it, and so on.
     idle = sorted(filter(_has_no_work, kept), key=lambda one: (one.burn_usd_per_hour, one.id))
     for place, machine in reversed(list(enumerate(idle, start=1))):

@@ -160,13 +160,16 @@ class Situation:
         """What new machines may cost together, and which limit says so."""
         policy, spend = self.policy, self.spend
         day, month = policy.daily_cap_usd, policy.monthly_cap_usd
-        limits = [(day - spend.today_usd - spend.reserved_usd, DAY_CAP(usd=f"{day:.2f}"))]
+        cloud = min(spend.cloud_reserved_usd, spend.reserved_usd)
+        # Machines need what their drains burn, even where less is promised to them: what is rented into that money
+        # would have to go at the next look, and the one that is rented instead as well.
+        machines = max(spend.reserved_usd - cloud, self.burn_usd_until_drained())
+        limits = [(day - spend.today_usd - machines - cloud, DAY_CAP(usd=f"{day:.2f}"))]
         if month is not None:
-            limits.append((month - spend.month_usd - spend.reserved_usd, MONTH_CAP(usd=f"{month:.2f}")))
+            limits.append((month - spend.month_usd - machines - cloud, MONTH_CAP(usd=f"{month:.2f}")))
         if spend.credit_usd is not None:
             # What is promised to the cloud is not paid with the credit at vast.ai.
-            promised = spend.reserved_usd - min(spend.cloud_reserved_usd, spend.reserved_usd)
-            left = spend.credit_usd - policy.min_credit_usd - promised
+            left = spend.credit_usd - policy.min_credit_usd - machines
             limits.append((left, CREDIT_FLOOR(usd=f"{policy.min_credit_usd:.2f}")))
         return min(limits)
 

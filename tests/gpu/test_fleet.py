@@ -238,6 +238,20 @@ def test_a_warm_machine_stays_but_not_two():
     assert isinstance(only(decide([both[1]], policy=replace(WARM, renting=False))), Drain)
 
 
+def test_nothing_is_rented_with_the_money_that_draining_needs():
+    dear = [machine(number, MachineState.REQUESTED, usd_per_hour=20.0) for number in (1, 2)]
+    first = decide(dear, waiting=50, spend=replace(SPEND, today_usd=4.0))
+    assert [type(one) for one in first] == [Destroy, Destroy, Wait]
+    assert "day's cap" in first[2].reason
+
+
+def test_a_warm_machine_stays_until_the_one_that_starts_is_ready():
+    idle, new = machine(1, idle_since=LONG_IDLE), machine(2, state=MachineState.BOOTING, created_at=NOW)
+    assert not any(isinstance(one, Drain) for one in decide([idle, new], policy=WARM))
+    ready = replace(new, state=MachineState.READY, ready_at=NOW)
+    assert isinstance(decide([idle, ready], policy=WARM)[0], Drain)
+
+
 def test_an_idle_machine_is_kept_while_work_waits_for_it():
     assert isinstance(decide([machine(idle_since=NOW - minutes(20))], waiting=1)[0], Keep)
 
