@@ -58,7 +58,9 @@ class Platform:
         return [
             Child(name="web", argv=[sys.executable, *self._web()]),
             Child(name="live", argv=[sys.executable, *self._live()]),
-            Child(name="worker", argv=[*manage, "qcluster"], is_stuck=_looking(worker.worker_is_stuck)),
+            Child(
+                name="worker", argv=[*manage, "qcluster", "--skip-checks"], is_stuck=_looking(worker.worker_is_stuck)
+            ),
             Child(name="dispatcher", argv=[*manage, "dispatch"], is_stuck=_looking(dispatcher.dispatcher_is_stuck)),
         ]
 

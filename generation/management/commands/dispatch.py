@@ -11,6 +11,8 @@ from generation.services.dispatch import Dispatcher
 
 class Command(BaseCommand):
     help = "Drive renders: claim queued jobs, follow them at their engines, hand results to the workers."
+    # They load every page: more than a third of what a start takes, in a process that comes back after each crash.
+    requires_system_checks = ()
 
     def handle(self, *_args: Any, **_options: Any) -> None:
         asyncio.run(_run())
