@@ -105,7 +105,7 @@ class RunningPlatform:
         commands = {
             "web": [*web.split(), "i2v_site.wsgi:application"],
             "live": live.split(),
-            "worker": ["manage.py", "qcluster"],
+            "worker": ["manage.py", "qcluster", "--skip-checks"],
             "dispatcher": ["manage.py", "dispatch"],
         }
         log = (self.folder / f"{name}.log").open("ab")

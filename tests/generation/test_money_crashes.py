@@ -7,10 +7,10 @@ import subprocess
 import sys
 import uuid
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
-from pathlib import Path
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -72,19 +72,27 @@ def walk(points: list[str], *, postgres: list[str]) -> pytest.MarkDecorator:
 
 
 @pytest.fixture(scope="module")
-def running(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fal: FalSimulator
-) -> Iterator[RunningPlatform]:
-    folder: Path = tmp_path_factory.mktemp("platform")
-    with ExitStack() as needed:
-        more = {"DATABASE_URL": needed.enter_context(postgres_database())} if request.param == "postgres" else {}
-        platform = RunningPlatform(folder, **environment(fal, **more))
-        try:
+def platforms(
+    tmp_path_factory: pytest.TempPathFactory, fal: FalSimulator
+) -> Iterator[Callable[[str], RunningPlatform]]:
+    """One platform a database, each started when a test first asks for it: pytest would start one for every point."""
+    with ExitStack() as open_ones:
+
+        @cache
+        def platform_on(database: str) -> RunningPlatform:
+            url = {"DATABASE_URL": open_ones.enter_context(postgres_database())} if database == "postgres" else {}
+            platform = RunningPlatform(tmp_path_factory.mktemp(database), **environment(fal, **url))
+            open_ones.callback(platform.stop)
+            open_ones.callback(lambda: sys.stderr.write(platform.logs()))
             platform.start("web")
-            yield platform
-        finally:
-            sys.stderr.write(platform.logs())
-            platform.stop()
+            return platform
+
+        yield platform_on
+
+
+@pytest.fixture
+def running(request: pytest.FixtureRequest, platforms: Callable[[str], RunningPlatform]) -> RunningPlatform:
+    return platforms(request.param)
 
 
 @pytest.fixture(autouse=True)
