@@ -175,6 +175,22 @@ def test_a_video_is_made_without_scripts(ada: User, tab: Page) -> None:
     expect(tab.get_by_role("heading", name="Waiting for its turn")).to_be_visible()
 
 
+def test_a_picture_that_was_sent_is_there_in_another_tab_too(ada: User, tab: Page) -> None:
+    sign_in(tab)
+    tab.set_input_files("#id_image", files=[PICTURE])
+    expect(tab.locator("[data-picture]:not(.pending)")).to_have_count(1)
+    tab.get_by_label("What should happen?").fill("slow zoom in")
+    settle(tab)
+    tab.close(run_before_unload=True)
+
+    other = tab.context.new_page()
+    other.goto("/")
+
+    expect(other.locator("[data-restored]")).to_be_visible()
+    other.wait_for_function("() => document.querySelector('[data-preview]').naturalWidth > 0")
+    settle(other)
+
+
 def test_what_was_typed_survives_a_reload_and_a_lost_session(ada: User, tab: Page) -> None:
     sign_in(tab)
     tab.set_input_files("#id_image", files=[PICTURE])

@@ -33,11 +33,11 @@ export function show(item, { quiet = false } = {}) {
   stage.classList.toggle("full", !!shown);
   if (!shown) preview.removeAttribute("src");
   else {
-    const { name, width, height, full } = shown.dataset;
+    const { name, width, height, full, local } = shown.dataset, source = local ?? full;
     for (const [side, value] of [["width", width], ["height", height]]) {
       if (value) preview.setAttribute(side, value); else preview.removeAttribute(side);
     }
-    if (preview.getAttribute("src") !== full) preview.src = full;
+    if (preview.getAttribute("src") !== source) preview.src = source;
     $("[data-picture-name]").textContent = width ? `${name} · \u2066${width} × ${height}\u2069` : name;
     stage.classList.remove("bad");
     $$("#err-image, #err-image-id").forEach((old) => old.remove());
@@ -56,7 +56,8 @@ function continued() {
 
 function fill(item, picture) {
   Object.assign(item.dataset, { name: picture.name, full: picture.full, thumbnail: picture.thumbnail });
-  for (const [name, value] of Object.entries({ width: picture.width, height: picture.height, of: picture.of, at: picture.at })) {
+  for (const name of ["width", "height", "of", "at", "local"]) {
+    const value = picture[name];
     if (value === undefined || value === null || value === "") delete item.dataset[name]; else item.dataset[name] = value;
   }
   field(item, "image_id").value = picture.id ?? "";
@@ -85,11 +86,12 @@ export function give(picture, { add = false, quiet = false } = {}) {
   return item;
 }
 
-/** Everything that a draft keeps of the pictures, in their order. */
+/** Everything that a draft keeps of the pictures, in their order. An address of this page's own means nothing to the next. */
 export function kept() {
-  return items().filter((item) => field(item, "image_id").value).map((item) => ({
-    ...item.dataset, id: field(item, "image_id").value, focus: [field(item, "focus_x").value, field(item, "focus_y").value],
-  }));
+  return items().filter((item) => field(item, "image_id").value).map((item) => {
+    const { local, ...facts } = item.dataset;
+    return { ...facts, id: field(item, "image_id").value, focus: [field(item, "focus_x").value, field(item, "focus_y").value] };
+  });
 }
 
 export function remove(item) {
@@ -135,7 +137,7 @@ async function take(file, options) {
   const problem = refusal(file);
   if (problem) { fail(problem); return; }
   const address = URL.createObjectURL(file);
-  const item = give({ name: file.name, full: address, thumbnail: address }, { ...options, quiet: true });
+  const item = give({ name: file.name, full: address, thumbnail: address, local: address }, { ...options, quiet: true });
   item.classList.add("pending");
   const bar = $("progress", sending);
   bar.value = 0;
@@ -145,7 +147,7 @@ async function take(file, options) {
     if (!item.isConnected) return;
     const twice = items().find((one) => one !== item && field(one, "image_id").value === picture.id);
     // The picture in the browser is the same: loading ours again would only flicker.
-    if (twice) { item.remove(); show(twice); } else { fill(item, { ...picture, full: address }); show(shown === item ? item : shown); }
+    if (twice) { item.remove(); show(twice); } else { fill(item, { ...picture, local: address }); show(shown === item ? item : shown); }
   } catch (refused) {
     item.remove();
     if (shown === item) show(items().at(-1)); else show(shown);
